@@ -1,0 +1,1 @@
+"""The policy gateway for agent tool calls."""

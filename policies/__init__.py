@@ -1,0 +1,1 @@
+"""What admins edit: policies, workflows, manifests and their tests, packaged as data."""
