@@ -1,0 +1,58 @@
+"""What makes the program itself stop. Each class's docstring is the message and names the remedy."""
+
+
+class LockkeepError(Exception):
+    """Lockkeep could not go on."""
+
+    def __str__(self) -> str:
+        detail = super().__str__()
+        sentence = type(self).__doc__ or ""
+        return f"{sentence} ({detail})" if detail else sentence
+
+
+class StoreUnavailable(LockkeepError):
+    """The store did not answer. Check the data folder and the free space behind it."""
+
+
+class StoreBusy(LockkeepError):
+    """Another process holds the store. Try again in a moment."""
+
+
+class StoreDoesNotFit(LockkeepError):
+    """The store was written by another release or was changed by hand. Nothing was touched; use the release that wrote it, or restore a backup."""
+
+
+class AlreadyServing(LockkeepError):
+    """Another gateway serves this data folder. Stop it first, or give this one its own LOCKKEEP_DATA."""
+
+
+class BadPolicySet(LockkeepError):
+    """The policy files do not load. Run `lockkeep policy check`; the last good set stays."""
+
+
+class BadCredential(LockkeepError):
+    """A credential reference cannot be read. Use env:NAME or file:PATH, and make the file readable by its owner only."""
+
+
+class IntegrationDown(LockkeepError):
+    """The integration does not answer. It is tried again by itself; `lockkeep status` shows since when."""
+
+
+class UnknownServer(LockkeepError):
+    """No installed tool server has that name."""
+
+
+class BadSetting(LockkeepError):
+    """A setting cannot be used."""
+
+
+class NotFound(LockkeepError):
+    """There is nothing with that id. `lockkeep calls list` and `lockkeep approvals list` show what there is."""
+
+
+class NotAllowed(LockkeepError):
+    """You may not do that."""
+
+
+class Conflict(LockkeepError):
+    """It changed meanwhile. Look at it again before you decide."""

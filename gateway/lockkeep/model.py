@@ -1,0 +1,331 @@
+"""The words of the design as frozen values. Nothing here reads a clock, a file or a socket.
+
+Money is in integer minor units with an ISO 4217 currency, durations in seconds, times aware and in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Json = Any  # a value of JSON; JSON Schema decides its shape where it enters
+Arguments = Mapping[str, Json]
+
+Risk = Literal["read", "note", "write", "money", "customer_visible", "irreversible"]
+RISKS: tuple[Risk, ...] = ("read", "note", "write", "money", "customer_visible", "irreversible")
+
+CallState = Literal[
+    "denied", "pending_approval", "executing", "succeeded", "failed", "unknown", "not_applied", "needs_human",
+    "expired", "cancelled",
+]  # fmt: skip
+ApprovalState = Literal["pending", "approved", "denied", "expired", "cancelled", "superseded", "void", "consumed"]
+SwitchMode = Literal["pause", "kill"]
+
+
+# -- who and what -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integration:
+    """One MCP server behind the gateway, as gateway.yaml names it. Exactly one of command, url, in_process is set."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])  # name -> literal, env:NAME or file:PATH
+    url: str | None = None
+    bearer: str | None = None  # env:NAME or file:PATH
+    in_process: bool = False  # an installed tool server, found by the integration's name (or `server`)
+    server: str | None = None
+    alias: Mapping[str, str] = field(default_factory=dict[str, str])  # the server's tool name -> our tool name
+    timeout: float = 30.0  # seconds for one call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """One tool as accepted: what it says, what it takes, what it does. `pin` is the hash over all of that."""
+
+    name: str  # integration.tool, as in policies and audit
+    integration: str
+    server_name: str  # what the server itself calls it
+    exported: str  # what hosts see
+    title: str | None
+    description: str
+    input: Mapping[str, Json]  # the server's own schema, as pinned
+    output: Mapping[str, Json] | None
+    annotations: Mapping[str, Json]
+    effect: Mapping[str, Json]  # the accepted manifest entry
+    pin: str
+
+    @property
+    def risk(self) -> Risk:
+        return self.effect["class"]
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        return tuple(self.effect.get("hidden", ()))
+
+    @property
+    def offered(self) -> bool:
+        """False for service tools: those are for the gateway and undo only."""
+        return bool(self.effect.get("export", True))
+
+    @property
+    def reads(self) -> bool:
+        return self.risk == "read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """Money in minor units."""
+
+    minor: int
+    currency: str
+
+
+# -- a call -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One tool call as it came in, or as the approvals worker rebuilt it from its row."""
+
+    id: str
+    tool: str  # the exported name
+    arguments: Json
+    user: str
+    agent: str
+    host: str
+    at: datetime
+    key: str | None = None
+    run: str | None = None
+    step: str | None = None
+    agreed: str | None = None  # the approval this request comes from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """What every gate sees. No gate changes it."""
+
+    id: str
+    tool: str
+    operation: str
+    integration: str
+    risk: Risk
+    pin: str
+    arguments: Arguments
+    user: str
+    agent: str
+    host: str
+    roles: frozenset[str]
+    at: datetime
+    asked: str  # digest that finds repeats
+    generation: int  # of the policy set whose tools and people were looked up
+    subject: str | None = None
+    amount: Amount | None = None
+    key: str | None = None
+    run: str | None = None
+    step: str | None = None
+    agreed: str | None = None
+    unresolved: Deny | None = None  # what prepare could not resolve; the arguments gate says it
+
+    @property
+    def reads(self) -> bool:
+        return self.risk == "read"
+
+
+# -- verdicts ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Go on. Only policy's Allow names what may be sent."""
+
+    arguments: Arguments | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Stop, with a code of the closed table, a reason for people and a fix for the agent."""
+
+    code: str
+    reason: str
+    fix: str = ""
+    retry: str = "no"  # no | changed | later | after:TIME
+    rule: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.rule or self.code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """One rule's wish for people: one place per group of `each`, or `count` people out of `any_of`."""
+
+    rule: str
+    each: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    count: int = 1
+    confirm: bool = False  # the requester's own yes, in the inbox or the CLI
+    expires: float = 8 * 3600.0
+    why: str = ""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return self.each or self.any_of
+
+
+@dataclass(frozen=True, slots=True)
+class RequireApproval:
+    """People must agree to exactly these arguments."""
+
+    demands: tuple[Demand, ...]
+    arguments: Arguments
+
+
+Verdict = Allow | Deny | RequireApproval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One place in a limit: at most `most` per window for this key."""
+
+    limit: str  # the rule's id
+    key: str  # whose share, `` for everyone's
+    most: int
+    window: float  # seconds
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a policy verdict rests on: kept with the call, and part of what people agree to."""
+
+    generation: int = 0
+    rules: str = ""  # digest of the compiled rules for this tool and caller
+    fired: tuple[str, ...] = ()
+    facts: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    shares: tuple[Share, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one gate said."""
+
+    gate: str
+    verdict: Verdict
+    basis: Basis | None = None
+
+    @property
+    def ends_the_walk(self) -> bool:
+        return isinstance(self.verdict, Deny)
+
+
+# -- claim, answer, outcome -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to send this call once. Only the ledger's claim makes one."""
+
+    call: ToolCall
+    arguments: Arguments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How a send ended. `result` is the server's CallToolResult as JSON (camelCase keys), if it gave one."""
+
+    state: Literal["succeeded", "failed", "unknown"]
+    result: Mapping[str, Json] | None = None
+    reason: str = ""
+    withheld: bool = False  # it happened, but the answer breaks the pinned output schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeeded:
+    call: str
+    result: Mapping[str, Json]
+    withheld: bool = False
+    deduplicated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Known not to have been applied."""
+
+    call: str
+    reason: str
+    result: Mapping[str, Json] | None = None
+    deduplicated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denied:
+    deny: Deny
+    call: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """People are asked. The gateway executes after they agree."""
+
+    call: str
+    approval: str
+    reason: str
+    approvers: tuple[str, ...]
+    expires_at: datetime
+    confirm: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """It was claimed; whether it happened is not known (yet)."""
+
+    call: str
+    executing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Ended without being sent, by time or by a stop."""
+
+    call: str
+    state: Literal["expired", "cancelled"]
+    reason: str
+
+
+Outcome = Succeeded | Failed | Denied | Pending | Unknown | Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A thrown switch. Scope: `all`, or integration:, tool:, agent:, user: and a name."""
+
+    id: int
+    scope: str
+    mode: SwitchMode
+    reason: str
+    by: str
+    at: datetime
+
+    def covers(self, call: ToolCall) -> bool:
+        scopes = {"all", f"integration:{call.integration}", f"tool:{call.tool}", f"agent:{call.agent}", f"user:{call.user}"}
+        return self.scope in scopes and not (self.mode == "pause" and call.reads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A human being of people.yaml."""
+
+    id: str
+    groups: frozenset[str]
+    roles: frozenset[str]
+    accounts: tuple[str, ...] = ()
+    manager: str | None = None
+
+
+Tools = Mapping[str, Tool]
+Findings = Sequence[Finding]
