@@ -46,7 +46,7 @@ class BadSetting(LockkeepError):
     """A setting cannot be used."""
 
 
-class NotFound(LockkeepError):
+class NotFound(LockkeepError, LookupError):
     """There is nothing with that id. `lockkeep calls list` and `lockkeep approvals list` show what there is."""
 
 

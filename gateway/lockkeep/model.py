@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 Json = Any  # a value of JSON; JSON Schema decides its shape where it enters
@@ -20,8 +20,20 @@ CallState = Literal[
     "denied", "pending_approval", "executing", "succeeded", "failed", "unknown", "not_applied", "needs_human",
     "expired", "cancelled",
 ]  # fmt: skip
-ApprovalState = Literal["pending", "approved", "denied", "expired", "cancelled", "superseded", "void", "consumed"]
+ApprovalState = Literal[
+    "pending", "approved", "denied", "expired", "cancelled", "superseded", "void", "consumed"
+]
 SwitchMode = Literal["pause", "kill"]
+
+
+def stamp(moment: datetime) -> str:
+    """UTC text of fixed width: sorts as time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(text: str) -> datetime:
+    """The aware time that `stamp` wrote."""
+    return datetime.fromisoformat(text)
 
 
 # -- who and what -----------------------------------------------------------------------------------------------
@@ -38,7 +50,9 @@ class Integration:
     bearer: str | None = None  # env:NAME or file:PATH
     in_process: bool = False  # an installed tool server, found by the integration's name (or `server`)
     server: str | None = None
-    alias: Mapping[str, str] = field(default_factory=dict[str, str])  # the server's tool name -> our tool name
+    alias: Mapping[str, str] = field(
+        default_factory=dict[str, str]
+    )  # the server's tool name -> our tool name
     timeout: float = 30.0  # seconds for one call
 
 
@@ -110,11 +124,12 @@ class ToolCall:
 
     id: str
     tool: str
+    exported: str  # the name it was asked for by
     operation: str
     integration: str
     risk: Risk
     pin: str
-    arguments: Arguments
+    arguments: Arguments  # canonical: as asked, with the schema's defaults
     user: str
     agent: str
     host: str
@@ -190,13 +205,15 @@ Verdict = Allow | Deny | RequireApproval
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """One place in a limit: at most `most` per window for this key."""
+    """One place in a limit: at most `most` since `since`, for this key."""
 
-    limit: str  # the rule's id
-    key: str  # whose share, `` for everyone's
+    rule: str
+    key: str  # whose share; empty: everyone's
     most: int
-    window: float  # seconds
-    text: str
+    since: datetime
+    window: float | None = None  # seconds, if the window slides
+    ends: datetime | None = None  # if it follows the calendar
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +223,8 @@ class Basis:
     generation: int = 0
     rules: str = ""  # digest of the compiled rules for this tool and caller
     fired: tuple[str, ...] = ()
-    facts: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    facts: Mapping[str, Json] = field(default_factory=dict[str, Json])  # for people: name -> what was read
+    answers: Mapping[str, Json] = field(default_factory=dict[str, Json])  # whole: `file/look-up` -> answer
     shares: tuple[Share, ...] = ()
 
 
@@ -310,10 +328,6 @@ class Switch:
     reason: str
     by: str
     at: datetime
-
-    def covers(self, call: ToolCall) -> bool:
-        scopes = {"all", f"integration:{call.integration}", f"tool:{call.tool}", f"agent:{call.agent}", f"user:{call.user}"}
-        return self.scope in scopes and not (self.mode == "pause" and call.reads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

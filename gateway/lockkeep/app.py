@@ -1,0 +1,439 @@
+"""The only place that builds things: one gateway process, its tasks and its workers."""
+
+import logging
+import os
+import secrets
+import sys
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import anyio
+import uvicorn
+from anyio.abc import TaskGroup
+from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.subscriptions import InMemorySubscriptionBus, ToolsListChanged
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from lockkeep.errors import BadSetting, IntegrationDown, LockkeepError
+from lockkeep.gates.approval import approval
+from lockkeep.gates.arguments import Schemas, arguments
+from lockkeep.gates.policy import policy
+from lockkeep.gates.switch import switch
+from lockkeep.ledger import Ledger, audit, calls, switches
+from lockkeep.model import Answer, Claim, Json, Outcome, Request, Tool, Tools
+from lockkeep.pipeline import Pipeline
+from lockkeep.policy.inforce import InForce
+from lockkeep.policy.manifest import Effects
+from lockkeep.prepare import Known
+from lockkeep.reconcile import Reconciler
+from lockkeep.settings import Settings
+from lockkeep.store import Row, Store, Tx
+from lockkeep.store.folder import served
+from lockkeep.surface import console, health
+from lockkeep.surface.auth import ISSUER, SCOPE, Tokens
+from lockkeep.surface.hold import Holds
+from lockkeep.surface.mcp import Surface
+from lockkeep.surface.refusals import Refusals
+from lockkeep.upstream import Progress, ReadFailed, Supervisor, Upstream
+from lockkeep.upstream.opening import Build, installed_server
+
+logger = logging.getLogger("lockkeep")
+TICK = 0.1  # seconds between two looks at what other processes wrote
+REFUSALS_A_MINUTE = 60
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def random_id(kind: str) -> str:
+    return f"{kind}_{secrets.token_hex(10)}"
+
+
+@dataclass(kw_only=True)
+class Gateway:
+    """One running gateway. Built by `running`, and by nothing else."""
+
+    settings: Settings
+    store: Store
+    ledger: Ledger
+    in_force: InForce
+    supervisor: Supervisor
+    upstream: Upstream
+    holds: Holds
+    bus: InMemorySubscriptionBus
+    clock: Callable[[], datetime]
+    new_id: Callable[[str], str]
+    tasks: TaskGroup
+    pipeline: Pipeline = field(init=False)
+    reconciler: Reconciler = field(init=False)
+    _progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
+    _running_agreed: set[str] = field(default_factory=set[str])
+    _wires: set[anyio.Event] = field(default_factory=set[anyio.Event])
+    _refused: tuple[int, int] = (0, 0)  # minute, how many in it
+
+    def __post_init__(self) -> None:
+        rules = lambda: self.in_force.current  # noqa: E731 - one name for "as of now"
+        schemas = Schemas()
+        self.pipeline = Pipeline(
+            known=self.known,
+            ledger=self.ledger,
+            gates={
+                "switch": partial(switch, switches=self.ledger),
+                "arguments": partial(arguments, tool=self.tools.get, closed=self.closed, schemas=schemas),
+                "policy": partial(policy, rules=rules, look_up=self.look_up),
+            },
+            approval=partial(approval, rules=rules, store=self.store),
+            send=self.send,
+            in_own_task=self.in_own_task,
+        )
+        self.reconciler = Reconciler(ledger=self.ledger, tools=lambda: self.tools, read=self.upstream.read)
+
+    @property
+    def tools(self) -> Tools:
+        current = self.in_force.current
+        return current.tools if current else {}
+
+    async def known(self, request: Request) -> Known:
+        """The tool, the roles and the generation as of now."""
+        self.in_force.refresh()
+        current = self.in_force.current
+        if current is None:
+            return Known(tool=None, effects=Effects(), roles=frozenset(), generation=0)
+        tool = current.exported.get(request.tool)
+        if tool is not None and not tool.offered:
+            tool = None  # service tools are for the gateway and undo only
+        return Known(
+            tool=tool,
+            effects=current.effects_of(tool.name) if tool else Effects(),
+            roles=current.people.roles(request.user),
+            generation=current.generation,
+            offered=()
+            if tool
+            else tuple(each.exported for each in current.offered(user=request.user, agent=request.agent)),
+        )
+
+    def closed(self, tool: Tool) -> str | None:
+        """Why a tool cannot be used now; IntegrationDown while nobody answers."""
+        if not self.supervisor.state(tool.integration).up:
+            raise IntegrationDown(tool.integration)
+        return self.upstream.closed(tool)
+
+    async def look_up(self, tool: str, args: Mapping[str, Json], timeout: float) -> Json:
+        found = self.tools.get(tool)
+        if found is None or not found.reads:
+            raise ReadFailed(f"{tool} is no accepted read")
+        return await self.upstream.read(found, args, timeout)
+
+    async def run(self, request: Request, progress: Progress) -> Outcome:
+        """One request of a host; its progress token is served while it is on the wire."""
+        self._progress[request.id] = progress
+        try:
+            return await self.pipeline.run(request)
+        finally:
+            self._progress.pop(request.id, None)
+
+    async def send(self, claim: Claim) -> Answer:
+        return await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
+
+    async def in_own_task(self, work: Callable[[], Awaitable[Outcome | None]]) -> Outcome | None:
+        """The work goes on if the one who waits for it goes away. An exception travels to the waiter only."""
+        done = anyio.Event()
+        ended: list[Outcome | Exception | None] = []
+
+        async def own() -> None:
+            try:
+                ended.append(await work())
+            except Exception as error:
+                ended.append(error)
+            finally:
+                self._wires.discard(done)
+                done.set()
+
+        self._wires.add(done)
+        self.tasks.start_soon(own)
+        await done.wait()
+        if isinstance(ended[0], Exception):
+            raise ended[0]
+        return ended[0]
+
+    # -- workers ------------------------------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """Looks ten times a second whether another process (the command line) wrote, and acts on it."""
+        seen, slow = -1, 0
+        while True:
+            try:
+                slow += 1
+                if (now := self.store.changed()) != seen or slow % 10 == 0:
+                    seen = now
+                    await self._look(slow)
+            except Exception:
+                logger.exception("the store could not be looked at")
+            await anyio.sleep(TICK)
+
+    async def _look(self, turn: int) -> None:
+        await self._report_switches()
+        if self.in_force.refresh():
+            current = self.in_force.current
+            await self.supervisor.replace(current.integrations.values() if current else ())
+            await self.bus.publish(ToolsListChanged())
+        for row in self.store.read.all("approvals_agreed"):
+            self._run_agreed(row)
+        for call in self.ledger.events.watched:
+            self.ledger.events.settled(
+                call
+            )  # whoever waits looks for itself; another process may have decided
+        await self.ledger.expire()
+        await self.ledger.sweep()
+        if turn % 5 == 0 or turn == 1:
+            await self.reconciler.run_once()
+
+    async def _report_switches(self) -> None:
+        """`kill` returns when its own number stands here: from now on, sends see the switch."""
+        row, seen = self.store.read.one("switch_newest"), self.store.read.one("seen")
+        if row and seen and row["id"] > seen["switch"]:
+            await self.store.write(lambda tx: tx.run("seen_set", switch=row["id"]))
+
+    def _run_agreed(self, row: Row) -> None:
+        """People agreed: the gateway itself runs the call, once, through the same pipeline."""
+        if row["id"] in self._running_agreed:
+            return
+        call = self.store.read.one("call_get", id=row["call"])
+        if call is None or not self._can_run(call):
+            return
+        self._running_agreed.add(row["id"])
+        self.tasks.start_soon(self._agreed, row["id"], call)
+
+    def _can_run(self, call: Row) -> bool:
+        """An agreed call waits, unclaimed, while its integration is down or something is paused."""
+        tool = self.tools.get(call["tool"])
+        try:
+            if tool is not None:
+                self.closed(tool)
+        except IntegrationDown:
+            return False
+        return not any(
+            each.mode == "pause" and switches.covers(each, call) for each in switches.thrown(self.store.read)
+        )
+
+    async def _agreed(self, approval_id: str, call: Row) -> None:
+        try:
+            request = calls.request_of(self.store.read, call, self.clock())
+            await self.pipeline.run(request)
+        except Exception:
+            logger.exception("agreed call %s could not be run", call["id"])
+        finally:
+            self._running_agreed.discard(approval_id)
+
+    def on_change(self, integration: str) -> None:
+        """An integration came, went or lists other tools."""
+        logger.info("integration %s changed", integration)
+        self.tasks.start_soon(self.bus.publish, ToolsListChanged())
+
+    async def drain(self) -> None:
+        """Held answers leave as they are; what is on the wire may finish."""
+        self.holds.stopping.set()
+        with anyio.move_on_after(self.settings.stop_s):
+            while self._wires:
+                await next(iter(self._wires)).wait()
+
+    # -- the web ------------------------------------------------------------------------------------------------
+
+    def asgi(self) -> ASGIApp:
+        surface = Surface(
+            run=self.run,
+            rules=lambda: self.in_force.current,
+            ledger=self.ledger,
+            holds=self.holds,
+            clock=self.clock,
+            new_id=self.new_id,
+            url=self.settings.url,
+            hold_s=self.settings.hold_s,
+            bus=self.bus,
+        )
+        app = surface.server(version("lockkeep")).streamable_http_app(
+            stateless_http=True,
+            max_request_body_size=self.settings.max_body_mb * 1024 * 1024,
+            transport_security=_hosts(self.settings),
+            auth=AuthSettings(issuer_url=ISSUER, resource_server_url=None, required_scopes=[SCOPE]),
+            token_verifier=Tokens(self.store),
+            custom_starlette_routes=[
+                *health.routes(self.ready),
+                *console.routes(
+                    console.Desk(
+                        self.ledger, self.in_force, self.clock, secure=self.settings.url.startswith("https")
+                    )
+                ),
+            ],
+        )
+        refuse_open_routes(app)
+        return Refusals(app, self.record_refusal)
+
+    def ready(self) -> Mapping[str, Json]:
+        states = self.supervisor.states()
+        down = {state.integration: state.reason for state in states if not state.up}
+        current = self.in_force.current
+        generation = current.generation if current else None
+        return {"ready": current is not None and not down, "policy": generation, "down": down}
+
+    async def record_refusal(self, status: int, path: str, host: str) -> None:
+        """On the record, but no flood fills the disk: past sixty a minute only the first of the next minute tells."""
+        minute, count = int(self.clock().timestamp() // 60), self._refused[1]
+        if minute != self._refused[0]:
+            missed, count = max(0, count - REFUSALS_A_MINUTE), 0
+        else:
+            missed = 0
+        self._refused = (minute, count + 1)
+        if count >= REFUSALS_A_MINUTE:
+            return
+
+        def work(tx: Tx) -> None:
+            audit.append(
+                tx, "request.refused", self.clock(), status=status, path=path[:100], host=host, unrecorded=missed or None
+            )  # fmt: skip
+
+        await self.store.write(work, durable=False)
+
+
+def refuse_open_routes(app: Starlette) -> None:
+    """A second route to the MCP endpoint would be open without a token, if it were not this wrapped one."""
+    for route in app.routes:
+        path = getattr(route, "path", "")
+        if path.startswith("/mcp") and not isinstance(
+            getattr(route, "endpoint", None), RequireAuthMiddleware
+        ):
+            raise OpenRoute(path)
+
+
+class OpenRoute(LockkeepError):
+    """A route to the MCP endpoint asks for no token. This is a mistake in the program; nothing is served."""
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    new_id: Callable[[str], str] = random_id,
+    servers: Callable[[str], Build] = installed_server,
+) -> AsyncGenerator[Gateway]:
+    """A gateway that decides and executes. Before it answers, what an earlier process left open is unknown."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(served(settings.data))
+        store = Store(settings.store)
+        stack.callback(store.close)
+        ledger = Ledger(store, folder=settings.data, clock=clock, new_id=new_id)
+        in_force = InForce(store)
+        in_force.refresh()
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        changed: list[Callable[[str], None]] = []
+        current = in_force.current
+        supervisor = Supervisor(
+            current.integrations.values() if current else (),
+            on_change=lambda name: changed[0](name) if changed else None,
+            servers=servers,
+            environ=embedded_environment(settings.data),
+        )
+        gateway = Gateway(
+            settings=settings,
+            store=store,
+            ledger=ledger,
+            in_force=in_force,
+            supervisor=supervisor,
+            upstream=Upstream(supervisor, lambda: in_force.current.tools if in_force.current else {}),
+            holds=Holds(ledger),
+            bus=InMemorySubscriptionBus(),
+            clock=clock,
+            new_id=new_id,
+            tasks=tasks,
+        )
+        changed.append(gateway.on_change)
+        await ledger.sweep(start=True)
+        await store.write(lambda tx: audit.append(tx, "gateway.started", clock(), pid=os.getpid()))
+        await stack.enter_async_context(supervisor.running())
+        await supervisor.wait_ready(5.0)
+        tasks.start_soon(gateway.watch)
+        try:
+            yield gateway
+        finally:
+            await gateway.drain()
+            changed.clear()
+            await store.write(lambda tx: audit.append(tx, "gateway.stopped", clock()))
+            tasks.cancel_scope.cancel()
+
+
+def embedded_environment(data: Path) -> dict[str, str]:
+    """The environment of in-process servers: each keeps its own folder beside the ledger unless told otherwise."""
+    names = {f"LOCKKEEP_{name}_DATA": str(data / name.lower()) for name in ("CRM", "CALENDAR")}
+    return {**names, **{key: value for key, value in os.environ.items() if key.startswith("LOCKKEEP_")}}
+
+
+def _hosts(settings: Settings) -> TransportSecuritySettings:
+    """Foreign Host and Origin headers are refused; public names are listed in LOCKKEEP_ALLOWED_HOSTS."""
+    names = [
+        "127.0.0.1:*",
+        "localhost:*",
+        "[::1]:*",
+        *(name for name in settings.allowed_hosts.split(",") if name),
+    ]
+    if settings.public_url:
+        names.append(settings.public_url.split("://", 1)[-1].split("/")[0])
+    origins = [f"{scheme}://{name}" for scheme in ("http", "https") for name in names]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True, allowed_hosts=names, allowed_origins=origins
+    )
+
+
+class _Server(uvicorn.Server):
+    """Tells held requests to end before it waits for connections to close."""
+
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_exit = on_exit
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        self._on_exit()
+        super().handle_exit(sig, frame)  # pyright: ignore[reportArgumentType] - uvicorn's own signature
+
+
+async def serve(settings: Settings, *, started: Callable[[Gateway], None] | None = None) -> None:
+    """Serve until a signal ends it."""
+    if not settings.loopback and not settings.allowed_hosts and not settings.public_url:
+        raise BadSetting(
+            "beyond this machine, LOCKKEEP_PUBLIC_URL or LOCKKEEP_ALLOWED_HOSTS must name the gateway"
+        )
+    configure_logging(settings.log_level)
+    async with running(settings) as gateway:
+        config = uvicorn.Config(
+            gateway.asgi(), host=settings.host, port=settings.port, log_config=None, access_log=False, lifespan="on",
+            server_header=False, timeout_graceful_shutdown=int(settings.stop_s) + 1,
+        )  # fmt: skip
+        if started is not None:
+            started(gateway)
+        await _Server(config, gateway.holds.stopping.set).serve()
+
+
+class PlainFrames(logging.Formatter):
+    """An exception's type and frames, never its text or locals: texts quote payloads."""
+
+    def formatException(self, ei: object) -> str:
+        kind, _, frames = ei  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+        return "".join([*traceback.format_tb(frames), getattr(kind, "__name__", "?")])  # pyright: ignore[reportUnknownArgumentType]
+
+
+def configure_logging(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFrames("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for noisy in ("httpx2", "httpcore2", "mcp", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,327 @@
+"""`lockkeep add` and `lockkeep catalog`: connecting a server, and accepting its tools as they are."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+import yaml
+
+from lockkeep.app import embedded_environment
+from lockkeep.cli.here import Here, here, utc_now
+from lockkeep.cli.policy import activate_folder
+from lockkeep.cli.show import AsJson, data, fail, say
+from lockkeep.errors import BadPolicySet, IntegrationDown, NotFound
+from lockkeep.ledger import audit
+from lockkeep.model import Integration, Json
+from lockkeep.policy import gatewayfile, manifest
+from lockkeep.policy.bundle import GATEWAY, LOCK, read_folder
+from lockkeep.policy.editing import with_entry
+from lockkeep.policy.gatewayfile import GatewayFile
+from lockkeep.policy.positions import Problems, parse
+from lockkeep.upstream import (
+    Listing,
+    Lock,
+    Proposal,
+    Supervisor,
+    accept,
+    diff,
+    propose,
+    read_lock,
+    write_lock,
+)
+
+app = typer.Typer(help="The tools as accepted.", no_args_is_help=True)
+WAIT = 15.0
+READING = (
+    "get",
+    "list",
+    "search",
+    "find",
+    "read",
+    "fetch",
+    "lookup",
+    "query",
+    "show",
+    "describe",
+    "check",
+    "count",
+)
+GRAVE = {
+    "money": ("refund", "pay", "charge", "capture", "transfer", "invoice", "buy", "purchase"),
+    "customer_visible": ("reply", "send", "email", "post", "publish", "notify", "message", "comment"),
+    "irreversible": ("delete", "remove", "void", "purge", "merge", "release", "destroy", "drop"),
+}
+Names = Annotated[list[str] | None, typer.Argument(help="Integrations; default: all.")]
+
+
+@app.command()
+def pull(names: Names = None, as_json: AsJson = False) -> None:
+    """Ask the servers what they offer now; nothing is accepted by this."""
+    with here() as place:
+        found = _proposals(place, names)
+        if as_json:
+            data([_summary(each) for each in found])
+            return
+        for each in found:
+            say(
+                f"{each.integration}: {each.server} {each.version}, {len(each.tools)} tools, hash {each.hash[:16]}"
+            )
+            for name, why in each.left_out.items():
+                say(f"  left out {name}: {why}")
+            for line in (*each.reviews, *each.errors):
+                say(f"  {line}")
+
+
+@app.command("diff")
+def diff_(names: Names = None, as_json: AsJson = False) -> None:
+    """What accepting would change. Exit 1 if anything."""
+    with here() as place:
+        lock = _lock(place)
+        found = {each.integration: (each, diff(lock, each)) for each in _proposals(place, names)}
+        if as_json:
+            data(
+                {
+                    name: [{"kind": c.kind, "tool": c.tool, "details": dict(c.details)} for c in changes]
+                    for name, (_, changes) in found.items()
+                }
+            )
+        else:
+            for name, (proposal, changes) in found.items():
+                for change in changes:
+                    say(f"{name}: {change.kind} {change.tool}")
+                    for path, (old, new) in change.details.items():
+                        say(f"    {path}: {_short(old)} -> {_short(new)}")
+                if changes:
+                    say(f"lockkeep catalog accept {name} --expect {proposal.hash[:16]}")
+        if any(changes for _, changes in found.values()):
+            raise typer.Exit(1)
+        if not as_json:
+            say("Every server offers what was accepted.")
+
+
+@app.command("accept")
+def accept_(
+    name: Annotated[str, typer.Argument(help="One integration.")],
+    expect: Annotated[
+        str, typer.Option(help="The hash that `pull` or `diff` showed, 12 characters or more.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Accept exactly what was shown, and bring it into force."""
+    with here() as place:
+        author = place.author("accept")
+        (proposal,) = _proposals(place, [name])
+        if len(expect) < 12 or not proposal.hash.startswith(expect):
+            fail(
+                f"{name} offers something else by now (hash {proposal.hash[:16]}); look again: lockkeep catalog diff {name}"
+            )
+            raise typer.Exit(1)
+        text = write_lock(accept(_lock(place), proposal, proposal.hash))
+        generation = activate_folder(place, reason=f"catalog accept {name}", by=author, changed={LOCK: text})
+        (place.settings.policies / LOCK).write_text(text, encoding="utf-8")
+        place.store.write_now(
+            lambda tx: audit.append(
+                tx, "catalog.accepted", utc_now(), integration=name, hash=proposal.hash, by=author
+            )
+        )
+        shown: dict[str, Json] = {
+            "integration": name,
+            "tools": [tool.name for tool in proposal.tools],
+            "policy": generation,
+        }
+        data(shown) if as_json else say(
+            f"{name}: {len(proposal.tools)} tools accepted, policy generation {generation}."
+        )
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="a-z, 0-9 and _: the tools will be called NAME.tool")],
+    target: Annotated[list[str], typer.Argument(help="A URL, or -- and a command with its arguments.")],
+    role: Annotated[str, typer.Option(help="The role that may use its read tools at once.")] = "admins",
+    as_json: AsJson = False,
+) -> None:
+    """Connect an MCP server: draft its manifest and a starter policy with REVIEW marks, and show its pins."""
+    with here() as place:
+        integration = _described(name, target)
+        files = read_folder(place.settings.policies)
+        written = _drafts(place, integration, target, role, files)
+        for path, text in written.items():
+            file = place.settings.policies / path
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        proposal = _propose_all(place, [name], _read_gateway({**files, **written}), {**files, **written})[0]
+        if as_json:
+            data({**_summary(proposal), "written": sorted(written)})
+            return
+        say(f"Wrote {', '.join(sorted(written))} in {place.settings.policies}.")
+        say(
+            f"{name}: {len(proposal.tools)} tools can be used after: lockkeep catalog accept {name} --expect {proposal.hash[:16]}"
+        )
+        for tool, why in proposal.left_out.items():
+            say(
+                f"  stays closed: {tool} ({why}; take `review: true` out of the manifest once you have looked)"
+            )
+
+
+def _described(name: str, target: list[str]) -> Integration:
+    if not gatewayfile.NAME.fullmatch(name):
+        raise BadPolicySet(f"'{name}' is no name for an integration: a-z, 0-9 and _, at most 25 characters")
+    if len(target) == 1 and re.match(r"https?://", target[0]):
+        return Integration(name=name, url=target[0])
+    return Integration(name=name, command=tuple(target))
+
+
+def _drafts(
+    place: Here, integration: Integration, target: list[str], role: str, files: Mapping[str, str]
+) -> dict[str, str]:
+    """Everything that will be written, or an error before anything is."""
+    name = integration.name
+    if f"{name}.yaml" in files or f"manifests/{name}.yaml" in files:
+        raise BadPolicySet(f"there is a file for {name} already; take another name")
+    value = f"{{url: {json.dumps(target[0])}}}" if integration.url else f"{{command: {json.dumps(target)}}}"
+    gateway = with_entry(GATEWAY, files[GATEWAY], "integrations", name, value)
+    _read_gateway({**files, GATEWAY: gateway})
+    listing = _listings([integration], place)[name]
+    return {
+        GATEWAY: gateway, f"manifests/{name}.yaml": draft_manifest(name, listing),
+        f"{name}.yaml": draft_policy(name, listing, role, sorted(place.people.groups)[0] if place.people.groups else role),
+    }  # fmt: skip
+
+
+def draft_manifest(name: str, listing: Listing) -> str:
+    """A read only if the first verb and the annotation say so; all else is the gravest thing name or schema suggests."""
+    tools: dict[str, Json] = {}
+    for tool in listing.tools:
+        if tool.effect is not None:
+            continue  # it brings its own; that is what gets pinned
+        risk = draft_class(tool.name, tool.annotations)
+        tools[tool.name] = (
+            {"class": risk} if risk == "read" else {"class": risk, "undo": "none", "review": True}
+        )
+    head = (
+        f"# Drafted from what {listing.server} {listing.version} lists. REVIEW every entry: what does the tool really do?\n"
+        "# A tool with `review: true` stays closed; take the line out once you have looked.\n"
+    )
+    return head + yaml.safe_dump(
+        {"api": "lockkeep/v1", "manifest": name, "tools": tools}, sort_keys=False, allow_unicode=True
+    )
+
+
+def draft_class(tool: str, annotations: Mapping[str, Json]) -> str:
+    words = [word for word in re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", tool).lower()) if word]
+    if words and words[0] in READING and annotations.get("readOnlyHint") is True:
+        return "read"
+    found = [risk for risk, verbs in GRAVE.items() if any(word in verbs for word in words)]
+    return found[-1] if found else "write"
+
+
+def draft_policy(name: str, listing: Listing, role: str, owner: str) -> str:
+    reads = any(
+        draft_class(tool.name, tool.annotations) == "read" or _says_read(tool.effect)
+        for tool in listing.tools
+    )
+    lines = [
+        "# Drafted by lockkeep add. REVIEW: who may use which tool?",
+        "api: lockkeep/v1",
+        f"policy: {name.replace('_', '-')}",
+        f"owner: {owner}",
+        "applies_to: {everywhere: true}",
+        "tools:",
+    ]
+    if reads:
+        lines += [f"  {name}.@read:", f"    allow: [{role}]"]
+    else:
+        lines[-1] = "tools: {}"
+    for tool in listing.tools:
+        lines.append(f"  # {name}.{tool.name}: {{allow: [{role}]}}")
+    return "\n".join(lines) + "\n"
+
+
+def _says_read(effect: Json) -> bool:
+    return isinstance(effect, dict) and effect.get("class") == "read"  # pyright: ignore[reportUnknownMemberType]
+
+
+def _proposals(place: Here, names: list[str] | None) -> list[Proposal]:
+    files = read_folder(place.settings.policies)
+    return _propose_all(place, names, _read_gateway(files), files)
+
+
+def _propose_all(
+    place: Here, names: list[str] | None, gateway: GatewayFile, files: Mapping[str, str]
+) -> list[Proposal]:
+    unknown = [name for name in names or () if name not in gateway.integrations]
+    if unknown:
+        raise NotFound(
+            f"gateway.yaml names no integration {', '.join(unknown)} (known: {', '.join(gateway.integrations)})"
+        )
+    wanted = [gateway.integrations[name] for name in names or sorted(gateway.integrations)]
+    listings = _listings(wanted, place)
+    manifests = _manifests(files)
+    return [propose(each, listings[each.name], manifests) for each in wanted]
+
+
+def _listings(wanted: list[Integration], place: Here) -> dict[str, Listing]:
+    """What each server lists; IntegrationDown with the reason if one does not answer."""
+
+    async def ask() -> dict[str, Listing]:
+        supervisor = Supervisor(
+            wanted, on_change=lambda _: None, environ=embedded_environment(place.settings.data)
+        )
+        async with supervisor.running():
+            await supervisor.wait_ready(WAIT)
+            found = {each.name: supervisor.listing(each.name) for each in wanted}
+            down = [
+                f"{name}: {supervisor.state(name).reason}"
+                for name, listing in found.items()
+                if listing is None
+            ]
+        if down:
+            raise IntegrationDown("; ".join(down))
+        return {name: listing for name, listing in found.items() if listing is not None}
+
+    return anyio.run(ask)
+
+
+def _manifests(files: Mapping[str, str]) -> dict[str, Mapping[str, Mapping[str, Json]]]:
+    problems, found = Problems(), dict[str, Mapping[str, Mapping[str, Json]]]()
+    for path, text in files.items():
+        if (
+            path.startswith("manifests/")
+            and (root := parse(path, text, problems))
+            and (read := manifest.read(root, problems))
+        ):
+            found[read[0]] = read[1]
+    if problems:
+        raise BadPolicySet("\n" + "\n".join(map(str, problems.found)))
+    return found
+
+
+def _read_gateway(files: Mapping[str, str]) -> GatewayFile:
+    problems = Problems()
+    root = parse(GATEWAY, files[GATEWAY], problems) if GATEWAY in files else None
+    found = gatewayfile.read(root, problems) if root is not None else None
+    if found is None or problems:
+        raise BadPolicySet("\n" + "\n".join(map(str, problems.found)))
+    return found
+
+
+def _lock(place: Here) -> Lock:
+    path: Path = place.settings.policies / LOCK
+    return read_lock(path.read_text(encoding="utf-8")) if path.exists() else Lock()
+
+
+def _summary(proposal: Proposal) -> dict[str, Json]:
+    return {
+        "integration": proposal.integration, "server": proposal.server, "version": proposal.version, "hash": proposal.hash,
+        "tools": [tool.name for tool in proposal.tools], "left_out": dict(proposal.left_out),
+        "reviews": list(proposal.reviews), "errors": list(proposal.errors),
+    }  # fmt: skip
+
+
+def _short(value: Json) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else text[:120] + "…"

@@ -1,0 +1,32 @@
+"""All commands by name."""
+
+import typer
+
+from lockkeep.cli import approvals, audit, callers, calls, catalog, policy, serve, start, switches
+
+app = typer.Typer(
+    name="lockkeep",
+    help="A policy gateway for agent tool calls.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("init")(start.init)
+app.command("serve")(serve.serve)
+app.command("status")(serve.status)
+app.command("doctor")(serve.doctor)
+app.command("add")(catalog.add)
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(policy.app, name="policy")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(calls.app, name="calls")
+app.command("kill")(switches.kill)
+app.command("pause")(switches.pause)
+app.command("resume")(switches.resume)
+app.add_typer(callers.people, name="people")
+app.add_typer(callers.token, name="token")
+app.add_typer(callers.console, name="console")
+app.add_typer(audit.app, name="audit")
+app.command("server", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    serve.server
+)

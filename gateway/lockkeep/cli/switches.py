@@ -1,0 +1,85 @@
+"""`lockkeep kill`, `pause`, `resume`: straight to the store, also when nothing else works."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from lockkeep.cli.here import Here, here, utc_now
+from lockkeep.cli.show import AsJson, data, fail, say
+from lockkeep.ledger import switches
+from lockkeep.model import Json, SwitchMode
+from lockkeep.store.folder import serving
+
+SEEN_WITHIN = 5.0
+Scope = Annotated[str, typer.Argument(help="all, integration:NAME, tool:NAME, agent:NAME or user:NAME")]
+Reason = Annotated[str, typer.Option(help="Why. Agents and people are told.")]
+
+
+def kill(reason: Reason, scope: Scope = "all", as_json: AsJson = False) -> None:
+    """Stop everything in the scope at once. Parked calls are cancelled. Returns when the gateway has seen it."""
+    _throw(scope, "kill", reason, as_json)
+
+
+def pause(reason: Reason, scope: Scope = "all", as_json: AsJson = False) -> None:
+    """Stop writes in the scope; reads and parked calls stay."""
+    _throw(scope, "pause", reason, as_json)
+
+
+def resume(
+    scope: Scope,
+    reason: Annotated[str, typer.Option(help="Why it may go on.")],
+    as_json: AsJson = False,
+) -> None:
+    """Lift the switch of exactly this scope. Somebody other than who threw it."""
+    with here() as place:
+        author = place.author("resume")
+        alone = place.people.resume_self
+        lifted = place.store.write_now(
+            lambda tx: switches.lift(
+                tx, scope=scope, reason=reason, by=author, now=utc_now(), self_allowed=alone
+            )
+        )
+        shown: dict[str, Json] = {"scope": scope, "lifted": [each.id for each in lifted], "by": author}
+        data(shown) if as_json else say(f"{scope} may run again, by {author}.")
+
+
+def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
+    with here() as place:
+        author = place.author("kill")
+        switch = place.store.write_now(
+            lambda tx: switches.throw(tx, scope=scope, mode=mode, reason=reason, by=author, now=utc_now())
+        )
+        pid = serving(place.settings.data)
+        seen = pid is None or _seen(place, switch.id)
+        rows = place.store.read.all("calls_in_state", state="executing")
+        wire = [row["id"] for row in rows if switches.covers(switch, row)]
+        shown: dict[str, Json] = {
+            "switch": switch.id,
+            "scope": scope,
+            "mode": mode,
+            "by": author,
+            "confirmed": seen,
+            "on_the_wire": wire,
+        }
+        if as_json:
+            data(shown)
+        else:
+            say(f"{mode} {scope}, by {author}: {reason}")
+            say("On the wire: " + (", ".join(wire) if wire else "nothing."))
+        if not seen:
+            fail(
+                f"not confirmed: gateway process {pid} has not seen it within {SEEN_WITHIN:g} seconds; end that process"
+            )
+            raise typer.Exit(1)
+
+
+def _seen(place: Here, switch: int) -> bool:
+    """Whether the gateway says, in the store, that its sends see this switch; a dead gateway sends nothing."""
+    end = time.monotonic() + SEEN_WITHIN
+    while time.monotonic() < end:
+        row = place.store.read.one("seen")
+        if (row and row["switch"] >= switch) or serving(place.settings.data) is None:
+            return True
+        time.sleep(0.02)  # noqa: TID251 - waits for another process; there is no event loop here
+    return False

@@ -1,0 +1,46 @@
+"""The checks of the pipeline: one file, one gate, one async function from a call to a verdict."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from lockkeep.model import Allow, Demand, Deny, Finding, RequireApproval, ToolCall, Verdict
+
+logger = logging.getLogger(__name__)
+Gate = Callable[[ToolCall], Awaitable[Verdict | Finding]]
+Approval = Callable[[ToolCall, Sequence[Finding]], Awaitable[Verdict]]
+
+
+async def hear(gate: str, said: Awaitable[Verdict | Finding]) -> Finding:
+    """What the gate said; one that raises denies."""
+    try:
+        verdict = await said
+    except Exception:
+        logger.exception("gate %s failed", gate)
+        reason = f"The gate {gate} could not decide. Nothing was sent."
+        return Finding(
+            gate,
+            Deny("gate_failed", reason, "Try again; tell whoever runs the gateway if it stays.", "later"),
+        )
+    return verdict if isinstance(verdict, Finding) else Finding(gate, verdict)
+
+
+def demands(findings: Sequence[Finding]) -> tuple[Demand, ...]:
+    """Every wish for people, of all gates together."""
+    return tuple(
+        demand
+        for finding in findings
+        if isinstance(finding.verdict, RequireApproval)
+        for demand in finding.verdict.demands
+    )
+
+
+def decision(findings: Sequence[Finding]) -> Verdict:
+    """Deny > ask > allow. People's wishes are met only by the approval gate's plain Allow."""
+    last = findings[-1]
+    if isinstance(last.verdict, Deny) or last.gate == "approval":
+        return last.verdict
+    allows = [finding.verdict for finding in findings if isinstance(finding.verdict, Allow)]
+    named = [allow for allow in allows if allow.arguments is not None]
+    if demands(findings) or not named:
+        return Deny("gate_failed", "The gates did not come to a decision. Nothing was sent.", retry="later")
+    return named[-1]

@@ -1,0 +1,41 @@
+"""Gate `approval`, the last: did the people who must agree agree to exactly this call?"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from lockkeep.gates import demands
+from lockkeep.ledger import approvals
+from lockkeep.ledger.calls import basis_of
+from lockkeep.ledger.digests import bound
+from lockkeep.model import Allow, Deny, Finding, RequireApproval, ToolCall, Verdict
+from lockkeep.policy.bundle import PolicySet
+from lockkeep.store import Store
+
+
+async def approval(
+    call: ToolCall, findings: Sequence[Finding], *, rules: Callable[[], PolicySet | None], store: Store
+) -> Verdict:
+    """All demands together. Votes count only over this very call, by people who may vote now."""
+    current = rules()
+    if current is None:
+        return Deny("policy.none_loaded", "No policy set is loaded.", retry="later")
+    wanted = demands(findings)
+    arguments = next(each.verdict.arguments for each in findings if isinstance(each.verdict, RequireApproval))
+    people = current.people.persons
+    if call.agreed is not None:
+        row = store.read.one("approval_get", id=call.agreed)
+        same = row is not None and row["bound"] == bound(call, arguments, basis_of(findings).rules)
+        if (
+            row is not None
+            and same
+            and row["state"] == "approved"
+            and not approvals.waits_for(store.read, row, people)
+        ):
+            return Allow(arguments)
+    barred = frozenset({call.user, current.gateway.agents.get(call.agent) or call.user})
+    able = approvals.eligible(wanted, people, barred)
+    asked = tuple(replace(demand, confirm=False) for demand in wanted)
+    if nobody := approvals.missing(asked, sorted(able), confirmed=True, people=people):
+        reason = f"People must agree, but nobody who may is in: {', '.join(nobody)}."
+        return Deny("policy.no_approver", reason, "Tell whoever keeps people.yaml.", "no", wanted[0].rule)
+    return RequireApproval(wanted, arguments)

@@ -1,0 +1,235 @@
+"""Approvals: who is asked, who voted, and whether that is enough. Bound to one exact call, single use, expiring."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from lockkeep.errors import NotFound
+from lockkeep.ledger import audit, calls, limits
+from lockkeep.model import Demand, Deny, Person, moment, stamp
+from lockkeep.store import Row, Tx
+
+USE_WITHIN = timedelta(minutes=15)
+OPEN_PER_AGENT = 20
+ASKS_PER_HOUR = 30
+Decision = Literal["approve", "deny", "confirm"]
+People = Mapping[str, Person]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a vote was not taken."""
+
+    reason: str
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """The vote counts; `state` is the approval's state now, `waits_for` what is still missing."""
+
+    state: str
+    waits_for: tuple[str, ...] = ()
+
+
+def eligible(demands: Iterable[Demand], people: People, barred: frozenset[str]) -> frozenset[str]:
+    """Everybody who may vote: members of the groups asked, never the requester or the agent's owner."""
+    groups = {group for demand in demands for group in demand.groups}
+    return frozenset(person.id for person in people.values() if person.groups & groups) - barred
+
+
+def missing(
+    demands: Sequence[Demand], agreed: Iterable[str], confirmed: bool, people: People
+) -> tuple[str, ...]:
+    """What is still needed: group names, or `the requester's own yes`. Empty: enough people agreed."""
+    voters = [people[name] for name in dict.fromkeys(agreed) if name in people]
+    found: list[str] = []
+    for demand in demands:
+        if demand.confirm and not confirmed:
+            found.append("the requester's own yes")
+        found += _unfilled(demand, voters)
+    return tuple(dict.fromkeys(found))
+
+
+def places(demand: Demand) -> list[frozenset[str]]:
+    """The places to fill, each with the groups whose members may fill it; different people fill different places."""
+    if demand.any_of:
+        return [frozenset(demand.any_of)] * demand.count
+    extra = max(0, demand.count - len(demand.each)) if demand.each else 0
+    return [frozenset({group}) for group in demand.each] + [frozenset(demand.each)] * extra
+
+
+def _unfilled(demand: Demand, voters: Sequence[Person]) -> list[str]:
+    """The places nobody fills, by augmenting paths: someone in two groups fills one place, whichever helps."""
+    seats = places(demand)
+    taken: dict[int, int] = {}  # voter -> seat
+
+    def seat(place: int, tried: set[int]) -> bool:
+        for index, voter in enumerate(voters):
+            if index in tried or not voter.groups & seats[place]:
+                continue
+            tried.add(index)
+            if index not in taken or seat(taken[index], tried):
+                taken[index] = place
+                return True
+        return False
+
+    return [" or ".join(sorted(seats[place])) for place in range(len(seats)) if not seat(place, set())]
+
+
+def too_many(tx: Tx, agent: str, now: datetime) -> Deny | None:
+    """People are not flooded: a bounded number of open questions, and of questions an hour, per agent."""
+    opened = tx.one("approvals_open_count", agent=agent)
+    recent = tx.one("approvals_recent_count", agent=agent, since=stamp(now - timedelta(hours=1)))
+    if (opened and opened["n"] >= OPEN_PER_AGENT) or (recent and recent["n"] >= ASKS_PER_HOUR):
+        reason = f"People are already asked about {opened['n'] if opened else 0} calls of this agent."
+        return Deny("too_many_open_approvals", reason, "Wait until people have decided.", "later")
+    return None
+
+
+def ask(tx: Tx, approval: str, call: str, *, bound: str, requester: str, agent: str, tool: str,
+        demands: Sequence[Demand], now: datetime) -> None:  # fmt: skip
+    """People are asked; the shortest wish decides how long."""
+    tx.run(
+        "approval_insert",
+        id=approval, call=call, bound=bound, requester=requester, agent=agent, tool=tool,
+        demands=json.dumps([asdict(demand) for demand in demands]), reason=reason_of(demands), at=stamp(now),
+        expires_at=stamp(now + timedelta(seconds=min(demand.expires for demand in demands))),
+    )  # fmt: skip
+
+
+def reason_of(demands: Sequence[Demand]) -> str:
+    return " ".join(dict.fromkeys(demand.why for demand in demands))
+
+
+def find(tx: Tx, prefix: str) -> Row:
+    """The approval with this id, or the only one whose id begins so."""
+    rows = tx.all("approval_like", prefix=prefix) if prefix else []
+    if len(rows) != 1:
+        raise NotFound(f"{'several approvals begin' if rows else 'no approval begins'} with {prefix}")
+    row = tx.one("approval_get", id=rows[0]["id"])
+    if row is None:
+        raise NotFound(prefix)
+    return row
+
+
+def vote(tx: Tx, approval: str, person: Person | None, decision: Decision, *, shown: str, reason: str, channel: str,
+         now: datetime, people: People, owner: str | None) -> Voted | Refusal:  # fmt: skip
+    """One person's word on exactly what was shown. A refused vote is on the record, too."""
+    row = find(tx, approval)
+    refusal = _refused(tx, row, person, decision, shown, now, people, owner)
+    name = person.id if person else None
+    if refusal or person is None:
+        refusal = refusal or Refusal("nobody is signed in")
+        audit.append(
+            tx, "approval.refused", now, call=row["call"], approval=row["id"], person=name, decision=decision,
+            reason=refusal.reason, channel=channel,
+        )  # fmt: skip
+        return refusal
+    tx.run(
+        "vote_cast",
+        approval=row["id"], person=person.id, decision=decision, bound=row["bound"], reason=reason, channel=channel,
+        at=stamp(now),
+    )  # fmt: skip
+    audit.append(
+        tx, "approval.voted", now, call=row["call"], approval=row["id"], person=person.id, decision=decision, reason=reason,
+        channel=channel, bound=row["bound"],
+    )  # fmt: skip
+    if decision == "deny":
+        return _denied(tx, row, person.id, reason, now)
+    return _agreed(tx, row, people, now)
+
+
+def _refused(tx: Tx, row: Row, person: Person | None, decision: Decision, shown: str, now: datetime, people: People,
+             owner: str | None) -> Refusal | None:  # fmt: skip
+    if person is None:
+        return Refusal(
+            "only a person of people.yaml votes, with their own token or session; an agent's token does not"
+        )
+    if row["state"] == "approved" and decision == "deny":
+        pass  # one deny ends it, until it is consumed
+    elif row["state"] != "pending":
+        return Refusal(f"it is already {row['state']}", conflict=True)
+    if now >= moment(row["expires_at"]):
+        return Refusal("it has expired", conflict=True)
+    if len(shown) < 12 or not row["bound"].startswith(shown):
+        return Refusal("it is not what you were shown; look at it again", conflict=True)
+    demands = calls.demands_of(row)
+    if decision == "confirm":
+        if person.id != row["requester"] or not any(demand.confirm for demand in demands):
+            return Refusal("only the requester confirms, and only where the rule asks for it")
+    elif person.id == row["requester"] and decision == "deny":
+        pass  # whoever asked may call it off
+    elif person.id in (row["requester"], owner):
+        return Refusal("nobody agrees to their own call, nor to one of their own agent")
+    elif person.id not in eligible(demands, people, frozenset()):
+        return Refusal("you are in none of the groups that are asked")
+    if any(cast["person"] == person.id for cast in tx.all("votes_of", approval=row["id"])):
+        return Refusal("you have voted already", conflict=True)
+    return None
+
+
+def _denied(tx: Tx, row: Row, person: str, reason: str, now: datetime) -> Voted:
+    own = person == row["requester"]
+    said = reason or "No reason was given."
+    deny = Deny(
+        "approval.cancelled" if own else "approval.denied",
+        f"{person} said no: {said}",
+        "Do not ask again for the same.",
+    )
+    tx.run("approval_end", id=row["id"], state="cancelled" if own else "denied", at=stamp(now), note=said)
+    changed = tx.run(
+        "call_end_parked", id=row["call"], state="denied", deny=json.dumps(asdict(deny)), reason=deny.reason, verdicts=None,
+        at=stamp(now),
+    )  # fmt: skip
+    if changed:
+        limits.give_back(tx, row["call"])
+        audit.append(
+            tx, "approval.denied", now, call=row["call"], approval=row["id"], person=person, code=deny.code
+        )
+    return Voted("cancelled" if own else "denied")
+
+
+def _agreed(tx: Tx, row: Row, people: People, now: datetime) -> Voted:
+    waits = waits_for(tx, row, people)
+    if waits:
+        return Voted("pending", waits)
+    if tx.run("approval_agree", id=row["id"], at=stamp(now), use_by=stamp(now + USE_WITHIN)):
+        audit.append(tx, "approval.approved", now, call=row["call"], approval=row["id"], bound=row["bound"])
+    return Voted("approved")
+
+
+def waits_for(tx: Tx, row: Row, people: People) -> tuple[str, ...]:
+    """What is still missing, with groups as they are now."""
+    cast = tx.all("votes_of", approval=row["id"])
+    agreed = [entry["person"] for entry in cast if entry["decision"] == "approve"]
+    confirmed = any(entry["decision"] == "confirm" for entry in cast)
+    return missing(calls.demands_of(row), agreed, confirmed, people)
+
+
+def expire(tx: Tx, now: datetime) -> list[str]:
+    """What people did not decide in time is denied: silence is no consent. Returns the calls."""
+    ended: list[str] = []
+    for row in tx.all("approvals_overdue", now=stamp(now)):
+        why = (
+            "Nobody decided in time."
+            if row["state"] == "pending"
+            else "It was agreed to, but not used in time."
+        )
+        tx.run("approval_end", id=row["id"], state="expired", at=stamp(now), note=why)
+        if end_parked(tx, row["call"], "expired", why, now):
+            ended.append(row["call"])
+    return ended
+
+
+def end_parked(tx: Tx, call: str, state: Literal["expired", "cancelled"], why: str, now: datetime) -> bool:
+    """A parked call ends unsent, and its limits are free again."""
+    if not tx.run(
+        "call_end_parked", id=call, state=state, deny=None, reason=why, verdicts=None, at=stamp(now)
+    ):
+        return False
+    limits.give_back(tx, call)
+    audit.append(tx, "call.ended", now, call=call, outcome=state, reason=why)
+    return True

@@ -1,0 +1,113 @@
+"""The audit log: one hash chain per store, written in the transaction of the event itself."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockkeep.model import Json, stamp
+from lockkeep.store import Tx
+
+GENESIS = "0" * 64
+VERSION = 1
+EVENTS = {
+    "call.denied": "A gate said no; nothing was sent.",
+    "call.parked": "People are asked; the call waits.",
+    "call.claimed": "The call was allowed and is being sent.",
+    "call.settled": "The send ended; `outcome` says how.",
+    "call.unknown": "The gateway stopped or lost the answer between claim and settle.",
+    "call.reconciled": "The integration's receipt decided what became of an unknown call.",
+    "call.needs_human": "The receipt did not decide; a person has to.",
+    "call.resolved": "A person decided what became of an unknown call, with evidence.",
+    "call.contradiction": "Late evidence contradicts what was settled.",
+    "call.ended": "A parked call expired or was cancelled.",
+    "approval.voted": "A person approved, confirmed or denied.",
+    "approval.refused": "A vote was not accepted; `reason` says why.",
+    "approval.approved": "All demanded people agreed.",
+    "approval.denied": "A person denied.",
+    "approval.void": "What was agreed to is no longer what would run.",
+    "switch.thrown": "Somebody stopped calls.",
+    "switch.lifted": "Somebody let calls run again.",
+    "policy.activated": "A policy set came into force.",
+    "catalog.accepted": "Tools were accepted as they are now.",
+    "people.added": "A person was added to people.yaml.",
+    "token.created": "A token was made.",
+    "token.revoked": "A token was withdrawn.",
+    "console.link": "A one-time sign-in link was made.",
+    "console.signed_in": "A person signed in to the inbox.",
+    "console.refused": "A sign-in was not accepted.",
+    "request.refused": "A request was turned away before it named a call: no or wrong token, malformed, too large.",
+    "gateway.started": "The gateway began to serve.",
+    "gateway.stopped": "The gateway stopped in order.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tampering:
+    """Where the chain first fails, and how."""
+
+    seq: int
+    kind: str
+    detail: str
+
+
+def append(tx: Tx, event: str, at: datetime, *, call: str | None = None, **fields: Json) -> int:
+    """One record more, chained to the one before. Values are JSON without floats. Returns its number."""
+    if event not in EVENTS:
+        raise ValueError(f"{event} is not in the table of audit events")
+    head = tx.one("audit_head")
+    seq, prev = (head["seq"] + 1, head["hash"]) if head else (1, GENESIS)
+    record = {"v": VERSION, "seq": seq, "type": event, "at": stamp(at), "call": call, "prev": prev}
+    record |= {name: value for name, value in fields.items() if value is not None}
+    text = line(record)
+    tx.run("audit_append", seq=seq, hash=hashed(text), record=text, call=call, type=event)
+    return seq
+
+
+def line(record: Mapping[str, Json]) -> str:
+    """Sorted, compact JSON; without floats that is RFC 8785, and an order of magnitude faster."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def hashed(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def verify(
+    records: Iterable[tuple[int, str, str]], *, size: int | None = None, head: str | None = None
+) -> list[Tampering]:
+    """Check (seq, hash, record) rows in order; with a head that left the machine, up to that head. Empty is good."""
+    found: list[Tampering] = []
+    expected, prev, last = 1, GENESIS, 0
+    for seq, stored, text in records:
+        last = seq
+        if seq != expected:
+            kind = "deleted" if seq > expected else "inserted"
+            found.append(
+                Tampering(expected, kind, f"record {expected} is missing, {seq} stands in its place")
+            )
+            expected = seq
+        found += _check(seq, stored, text, prev)
+        if head is not None and seq == size and stored != head:
+            found.append(Tampering(seq, "recomputed", "the hash differs from the head that left the machine"))
+        prev, expected = stored, seq + 1
+    if size is not None and last < size:
+        found.append(
+            Tampering(last + 1, "truncated", f"the head that left the machine covers {size} records")
+        )
+    return found
+
+
+def _check(seq: int, stored: str, text: str, prev: str) -> list[Tampering]:
+    if hashed(text) != stored:
+        return [Tampering(seq, "edited", "the record does not have its hash")]
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return [Tampering(seq, "edited", "the record is not JSON")]
+    if record.get("seq") != seq:
+        return [Tampering(seq, "reordered", f"the record calls itself {record.get('seq')}")]
+    if record.get("prev") != prev:
+        return [Tampering(seq, "broken chain", "the record before it is not the one it was chained to")]
+    return []

@@ -1,0 +1,222 @@
+"""The rows of calls: written in the state their gates lead to, found again for repeats, read back as outcomes."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from lockkeep.errors import NotFound
+from lockkeep.ledger import audit
+from lockkeep.ledger.digests import digest
+from lockkeep.model import (
+    Allow,
+    Arguments,
+    Basis,
+    CallState,
+    Demand,
+    Denied,
+    Deny,
+    Ended,
+    Failed,
+    Finding,
+    Json,
+    Outcome,
+    Pending,
+    Request,
+    Succeeded,
+    ToolCall,
+    Unknown,
+    moment,
+    stamp,
+)
+from lockkeep.store import Row, Tx
+
+REPEAT = timedelta(minutes=10)
+FREE: frozenset[str] = frozenset({"failed", "not_applied"})  # the key may be used again: a new row
+ASK_AGAIN: frozenset[str] = frozenset({"denied", "expired", "cancelled"})  # these meet the gates anew
+
+
+def earlier(tx: Tx, call: ToolCall) -> Row | None:
+    """The newest row this call repeats, whatever its state: by key, by run and step, or for writes by digest."""
+    who = {"user": call.user, "agent": call.agent}
+    if call.key is not None:
+        return tx.one("call_by_key", key=call.key, **who)
+    if call.run is not None and call.step is not None:
+        return tx.one("call_by_step", run=call.run, step=call.step, **who)
+    if call.reads:
+        return None
+    return tx.one("call_by_asked", asked=call.asked, since=stamp(call.at - REPEAT), **who)
+
+
+def recorded(tx: Tx, row: Row) -> Outcome:
+    """What the ledger knows of a call, as an outcome."""
+    state: CallState = row["state"]
+    if state == "succeeded":
+        return Succeeded(
+            call=row["id"],
+            result=_result(tx, row["id"]) or {},
+            withheld=bool(row["withheld"]),
+            deduplicated=True,
+        )
+    if state in ("failed", "not_applied"):
+        return Failed(
+            call=row["id"], reason=row["reason"] or "", result=_result(tx, row["id"]), deduplicated=True
+        )
+    if state == "denied":
+        return Denied(deny=Deny(**json.loads(row["deny"])), call=row["id"])
+    if state == "pending_approval":
+        return pending(tx, row)
+    if state == "expired" or state == "cancelled":
+        return Ended(call=row["id"], state=state, reason=row["reason"] or "")
+    return Unknown(call=row["id"], executing=state == "executing")
+
+
+def pending(tx: Tx, row: Row) -> Pending:
+    approval = tx.one("approval_get", id=row["approval"])
+    if approval is None:
+        raise NotFound(f"approval of call {row['id']}")
+    asked = demands_of(approval)
+    return Pending(
+        call=row["id"],
+        approval=approval["id"],
+        reason=approval["reason"],
+        approvers=tuple(dict.fromkeys(group for demand in asked for group in demand.groups)),
+        expires_at=moment(approval["expires_at"]),
+        confirm=any(demand.confirm for demand in asked),
+    )
+
+
+def demands_of(approval: Row) -> tuple[Demand, ...]:
+    stored: list[dict[str, Json]] = json.loads(approval["demands"])
+    return tuple(
+        Demand(
+            rule=entry["rule"],
+            each=tuple(entry["each"]),
+            any_of=tuple(entry["any_of"]),
+            count=entry["count"],
+            confirm=entry["confirm"],
+            expires=entry["expires"],
+            why=entry["why"],
+        )
+        for entry in stored
+    )
+
+
+def insert(
+    tx: Tx,
+    call: ToolCall,
+    findings: Sequence[Finding],
+    *,
+    state: CallState,
+    now: datetime,
+    deny: Deny | None = None,
+    sent: Arguments | None = None,
+    bound: str | None = None,
+    approval: str | None = None,
+    retry_of: str | None = None,
+) -> None:
+    """The call is on record, with its payloads apart."""
+    basis = basis_of(findings)
+    tx.run(
+        "call_insert",
+        id=call.id, state=state, tool=call.tool, operation=call.operation, integration=call.integration,
+        exported=call.exported, risk=call.risk, pin=call.pin, user=call.user, agent=call.agent, host=call.host,
+        roles=json.dumps(sorted(call.roles)), subject=call.subject,
+        amount_minor=call.amount.minor if call.amount else None, currency=call.amount.currency if call.amount else None,
+        key=call.key, run=call.run, step=call.step, asked=call.asked, bound=bound, generation=basis.generation or call.generation,
+        rules=basis.rules, verdicts=json.dumps(verdicts(findings)), approval=approval, retry_of=retry_of,
+        deny=json.dumps(asdict(deny)) if deny else None, reason=deny.reason if deny else None,
+        at=stamp(call.at), claimed_at=stamp(now) if state == "executing" else None,
+        settled_at=stamp(now) if state == "denied" else None,
+    )  # fmt: skip
+    payload(tx, call, findings, sent)
+
+
+def payload(tx: Tx, call: ToolCall, findings: Sequence[Finding], sent: Arguments | None) -> None:
+    tx.run(
+        "call_payload",
+        call=call.id,
+        salt=secrets.token_hex(16),
+        arguments=dump(call.arguments),
+        sent=None if sent is None else dump(sent),
+        facts=dump({"shown": basis_of(findings).facts, "answers": basis_of(findings).answers}),
+    )
+
+
+def record(
+    tx: Tx, event: str, now: datetime, call: ToolCall, findings: Sequence[Finding], **more: Json
+) -> None:
+    """One audit record about this call, in the transaction of the event."""
+    basis = basis_of(findings)
+    audit.append(
+        tx, event, now, call=call.id, run=call.run, step=call.step,
+        actor={"user": call.user, "agent": call.agent, "host": call.host}, tool=call.tool, operation=call.operation,
+        pin=call.pin, policy=basis.generation or call.generation, rules=list(basis.fired), verdicts=verdicts(findings),
+        args=digest_with_salt(tx, call.id, call.arguments), **more,
+    )  # fmt: skip
+
+
+def digest_with_salt(tx: Tx, call: str, value: Json) -> str | None:
+    """A digest that says nothing once the call's payload, and with it the salt, is deleted."""
+    row = tx.one("payload_get", call=call)
+    return digest({"salt": row["salt"], "value": value}) if row else None
+
+
+def verdicts(findings: Sequence[Finding]) -> list[dict[str, Json]]:
+    """Every gate's word in a form that lasts."""
+    said: list[dict[str, Json]] = []
+    for finding in findings:
+        verdict = finding.verdict
+        entry: dict[str, Json] = {"gate": finding.gate, "verdict": type(verdict).__name__}
+        if isinstance(verdict, Deny):
+            entry |= {"code": verdict.code, "rule": verdict.rule, "reason": verdict.reason}
+        elif not isinstance(verdict, Allow):
+            entry |= {"rules": [demand.rule for demand in verdict.demands]}
+        said.append(entry)
+    return said
+
+
+def basis_of(findings: Sequence[Finding]) -> Basis:
+    return next((finding.basis for finding in findings if finding.basis is not None), Basis())
+
+
+def request_of(tx: Tx, row: Row, now: datetime) -> Request:
+    """The request as it came, rebuilt from its row for the worker that runs it after people agreed."""
+    stored = tx.one("payload_get", call=row["id"])
+    if stored is None:
+        raise NotFound(f"payload of call {row['id']}")
+    return Request(
+        id=row["id"], tool=row["exported"], arguments=json.loads(stored["arguments"]), user=row["user"], agent=row["agent"],
+        host=row["host"], at=now, key=row["key"], run=row["run"], step=row["step"], agreed=row["approval"],
+    )  # fmt: skip
+
+
+def find(tx: Tx, prefix: str) -> Row:
+    """The call with this id, or the only one whose id begins so."""
+    rows = tx.all("call_like", prefix=prefix) if prefix else []
+    if len(rows) != 1:
+        raise NotFound(f"{'several calls begin' if rows else 'no call begins'} with {prefix}")
+    row = tx.one("call_get", id=rows[0]["id"])
+    if row is None:
+        raise NotFound(prefix)
+    return row
+
+
+def _result(tx: Tx, call: str) -> Mapping[str, Json] | None:
+    row = tx.one("payload_get", call=call)
+    return json.loads(row["result"]) if row and row["result"] else None
+
+
+def loads(text: str) -> Json:
+    return json.loads(text)
+
+
+def dump(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: object) -> Json:
+    if isinstance(value, Mapping):
+        return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any mapping of JSON values
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,219 @@
+"""A policy set: every file of the policies folder, read, checked and compiled together, or not at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from lockkeep.errors import BadPolicySet
+from lockkeep.model import Integration, Json, Tool, ToolCall, Tools
+from lockkeep.policy import engine, gatewayfile, manifest, people, simple
+from lockkeep.policy.compile import Compiler
+from lockkeep.policy.forms import PolicyFile
+from lockkeep.policy.gatewayfile import GatewayFile
+from lockkeep.policy.lexer import Unreadable
+from lockkeep.policy.manifest import Effects
+from lockkeep.policy.people import People
+from lockkeep.policy.positions import Mapping as Node_
+from lockkeep.policy.positions import Node, Place, Problem, Problems, nearest, parse
+from lockkeep.policy.rules import ToolRules
+from lockkeep.policy.runtime import Env, Money, Value
+from lockkeep.upstream.lock import BadCatalog, Lock, read_lock
+
+GATEWAY, PEOPLE, LOCK = "gateway.yaml", "people.yaml", "catalog.lock.json"
+KINDS = ("policy", "manifest", "test", "gateway", "people")
+Manifests = Mapping[str, Mapping[str, Mapping[str, Json]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySet:
+    """Everything in force at one time, ready to decide."""
+
+    generation: int
+    files: Mapping[str, str]
+    gateway: GatewayFile
+    people: People
+    lock: Lock
+    manifests: Manifests
+    rules: Mapping[str, ToolRules]
+    effects: Mapping[str, Effects]
+    exported: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.gateway.zone)
+
+    @property
+    def tools(self) -> Tools:
+        return self.lock.tools
+
+    @property
+    def integrations(self) -> Mapping[str, Integration]:
+        return self.gateway.integrations
+
+    def rules_of(self, tool: str) -> ToolRules:
+        return self.rules.get(tool, ToolRules())
+
+    def offered(self, *, user: str, agent: str) -> list[Tool]:
+        """The tools this caller sees, sorted by the name hosts know."""
+        roles = self.people.roles(user)
+        return [
+            tool
+            for name, tool in sorted(self.exported.items())
+            if tool.offered and engine.may_use(self.rules_of(tool.name), user=user, agent=agent, roles=roles)
+        ]
+
+    def env(self, call: ToolCall) -> Env:
+        """What the names in conditions stand for, but for look-ups."""
+        person = self.people.persons.get(call.user)
+        about: Env = {
+            "user": {
+                "id": call.user,
+                "roles": sorted(call.roles),
+                "manager": person.manager if person else None,
+            },
+            "agent": call.agent,
+            "host": call.host,
+            "tool": {
+                "name": call.tool,
+                "operation": call.operation,
+                "integration": call.integration,
+                "class": call.risk,
+            },
+            "run": {"id": call.run, "step": call.step} if call.run else None,
+            "now": call.at.astimezone(self.zone),
+            "subject": call.subject,
+        }
+        amount = Money(call.amount.minor, call.amount.currency) if call.amount else None
+        return {"args": dict(call.arguments), "call": {**about, "amount": amount}, "read": {}}
+
+    def effects_of(self, tool: str) -> Effects:
+        return self.effects.get(tool, Effects())
+
+    async def decide(
+        self, call: ToolCall, look_up: engine.LookUp, given: Mapping[str, Value] | None = None
+    ) -> engine.Decision:
+        rules = self.rules_of(call.tool)
+        return await engine.decide(
+            call,
+            rules,
+            self.env(call),
+            look_up=look_up,
+            generation=self.generation,
+            zone=self.zone,
+            given=given,
+        )
+
+
+def read_folder(folder: Path) -> dict[str, str]:
+    """Every file of the set by its path in the folder. Symbolic links are refused."""
+    if not folder.is_dir():
+        raise BadPolicySet(f"there is no folder {folder}; `lockkeep init` makes one")
+    found: dict[str, str] = {}
+    for path in sorted(
+        [
+            *folder.glob("*.yaml"),
+            *folder.glob("manifests/*.yaml"),
+            *folder.glob("tests/*.yaml"),
+            folder / LOCK,
+        ]
+    ):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise BadPolicySet(f"{name} is a symbolic link; put the file itself there")
+        if path.exists():
+            try:
+                found[name] = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                line = path.read_bytes()[: error.start].count(b"\n") + 1
+                raise BadPolicySet(f"{name}:{line}: this is not UTF-8 text; save it as UTF-8") from None
+    return found
+
+
+def load(files: Mapping[str, str], *, generation: int = 0) -> tuple[PolicySet | None, list[Problem]]:
+    """The set, or None and everything that is wrong with it."""
+    problems = Problems()
+    for needed in (GATEWAY, PEOPLE):
+        if needed not in files:
+            problems.add(
+                Place(needed, 1, 1), f"{needed} is missing", "`lockkeep init` makes a starter folder"
+            )
+    nodes = {
+        name: node for name, text in files.items() if name != LOCK and (node := parse(name, text, problems))
+    }
+    if problems:
+        return None, problems.found
+    lock = _lock(files.get(LOCK), problems)
+    gateway = gatewayfile.read(nodes[GATEWAY], problems)
+    persons = people.read(nodes[PEOPLE], problems)
+    manifests, policies = _manifests(nodes, problems), _policies(nodes, problems)
+    _owners(nodes[GATEWAY], gateway, persons, problems)
+    compiled = Compiler(lock.tools, persons, gateway, files, problems).compile(policies)
+    effects = _effects(lock.tools, problems)
+    if problems:
+        return None, problems.found
+    loaded = PolicySet(
+        generation=generation, files=dict(files), gateway=gateway, people=persons, lock=lock, manifests=manifests,
+        rules=compiled, effects=effects, exported={tool.exported: tool for tool in lock.tools.values()},
+    )  # fmt: skip
+    return loaded, []
+
+
+def _lock(text: str | None, problems: Problems) -> Lock:
+    if text is None:
+        return Lock()
+    try:
+        return read_lock(text)
+    except BadCatalog as error:
+        problems.add(
+            Place(LOCK, 1, 1), str(error), "run lockkeep catalog pull and accept, or take the file from git"
+        )
+        return Lock()
+
+
+def _policies(nodes: Mapping[str, Node], problems: Problems) -> list[PolicyFile]:
+    found: dict[str, PolicyFile] = {}
+    for name, node in nodes.items():
+        if "/" in name or name in (GATEWAY, PEOPLE):
+            continue
+        if not isinstance(node, Node_) or node.get("policy") is None:
+            keys = [key.text for key, _ in node.entries] if isinstance(node, Node_) else []
+            hint = "begin with: api: lockkeep/v1, then policy: NAME"
+            close = next(
+                (nearest(key, ("policy",)) for key in keys if nearest(key, ("policy",)).startswith("did")),
+                hint,
+            )
+            problems.add(node.place, "this file does not say what it is", close)
+            continue
+        form = simple.read(name, node, problems)
+        if form is not None and form.name in found:
+            problems.add(node.place, f"the policy '{form.name}' stands in {found[form.name].file}, too")
+        elif form is not None:
+            found[form.name] = form
+    return list(found.values())
+
+
+def _manifests(nodes: Mapping[str, Node], problems: Problems) -> dict[str, Mapping[str, Mapping[str, Json]]]:
+    read = [manifest.read(node, problems) for name, node in nodes.items() if name.startswith("manifests/")]
+    return {found[0]: found[1] for found in read if found is not None}
+
+
+def _owners(node: Node, gateway: GatewayFile, persons: People, problems: Problems) -> None:
+    for agent, owner in gateway.agents.items():
+        if owner is not None and owner not in persons.persons:
+            place = node.place
+            problems.add(
+                place,
+                f"agent {agent} belongs to '{owner}', who is not in people.yaml",
+                nearest(owner, persons.persons),
+            )
+
+
+def _effects(tools: Tools, problems: Problems) -> dict[str, Effects]:
+    found: dict[str, Effects] = {}
+    for name, tool in tools.items():
+        try:
+            found[name] = manifest.effects(tool)
+        except Unreadable as error:
+            problems.add(Place(LOCK, 1, 1), f"the manifest of {name}: {error.message}", error.hint)
+    return found

@@ -1,0 +1,219 @@
+"""The functions of conditions. A closed list: no regular expressions, no functions of one's own."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from lockkeep.policy import runtime
+from lockkeep.policy.check import Checker, Code, Root, Scope, converter
+from lockkeep.policy.lexer import Unreadable
+from lockkeep.policy.parser import Call, Name, Tree
+from lockkeep.policy.positions import nearest
+from lockkeep.policy.runtime import MISSING, Env, Value
+from lockkeep.policy.types import ANY, BOOL, NUMBER, TEXT
+
+FUNCTIONS = ("has", "default", "size", "lower", "min", "max", "round")
+METHODS = ("startsWith", "endsWith", "contains", "like", "exists", "all", "sum", "first")
+LOOPS = ("exists", "all", "sum", "first")
+
+
+def call(checker: Checker, tree: Call, scope: Scope) -> Code:
+    """Checked code for a function or a method."""
+    if tree.of is None:
+        if tree.name not in FUNCTIONS:
+            raise Unreadable(tree.at, f"there is no function '{tree.name}'", nearest(tree.name, FUNCTIONS))
+        return FREE[tree.name](checker, tree, scope)
+    if tree.name not in METHODS:
+        raise Unreadable(tree.at, f"there is no function '.{tree.name}'", nearest(tree.name, METHODS))
+    return (
+        _loop(checker, tree, tree.of, scope) if tree.name in LOOPS else _search(checker, tree, tree.of, scope)
+    )
+
+
+def _count(tree: Call, *allowed: int) -> None:
+    if len(tree.args) not in allowed:
+        raise Unreadable(
+            tree.at, f"{tree.name} takes {' or '.join(map(str, allowed))} values, here are {len(tree.args)}"
+        )
+
+
+def _has(checker: Checker, tree: Call, scope: Scope) -> Code:
+    _count(tree, 1)
+    return checker.present(tree.args[0], scope)
+
+
+def _default(checker: Checker, tree: Call, scope: Scope) -> Code:
+    _count(tree, 2)
+    first = checker.present(tree.args[0], scope)  # the left side may be missing on the way, too
+    value = checker.maybe(tree.args[0], scope.knowing(first.sure))
+    other = checker.value(tree.args[1], scope)
+    if (
+        value.type.kind != other.type.kind
+        and "any" not in (value.type.kind, other.type.kind)
+        and not _zero(value, other)
+    ):
+        raise Unreadable(tree.at, f"default for {value.type} is {other.type}")
+
+    def run(env: Env) -> Value:
+        return value.run(env) if first.run(env) else other.run(env)
+
+    return Code(
+        replace(value.type, maybe=False, options=()),
+        run,
+        tree.at,
+        value.reads | other.reads,
+        label=f"default({value.label})",
+    )
+
+
+def _zero(value: Code, other: Code) -> bool:
+    return value.type.kind == "money" and other.literal and other.value == 0
+
+
+def _size(checker: Checker, tree: Call, scope: Scope) -> Code:
+    _count(tree, 1)
+    of = checker.value(tree.args[0], scope)
+    if of.type.kind not in ("text", "list", "any"):
+        raise Unreadable(tree.at, f"size of {of.type}")
+    return Code(NUMBER, lambda env: len(of.run(env)), tree.at, of.reads, label=f"size({of.label})")
+
+
+def _lower(checker: Checker, tree: Call, scope: Scope) -> Code:
+    _count(tree, 1)
+    of = _text(checker, tree.args[0], scope)
+    return Code(
+        TEXT, lambda env: runtime.bounded(of.run(env)).lower(), tree.at, of.reads, label=f"lower({of.label})"
+    )
+
+
+def _round(checker: Checker, tree: Call, scope: Scope) -> Code:
+    _count(tree, 1)
+    of = checker.value(tree.args[0], scope)
+    if of.type.kind not in ("number", "any"):
+        raise Unreadable(tree.at, f"round of {of.type}")
+    return Code(NUMBER, lambda env: runtime.rounded(of.run(env)), tree.at, of.reads)
+
+
+def _extreme(checker: Checker, tree: Call, scope: Scope) -> Code:
+    codes = [checker.value(arg, scope) for arg in tree.args]
+    kinds = {code.type.kind for code in codes}
+    if len(codes) < 2 or len(kinds) > 1 or not kinds <= {"number", "money", "time", "duration"}:
+        raise Unreadable(
+            tree.at, f"{tree.name} takes two or more numbers, amounts, times or durations of one type"
+        )
+    less = runtime.ordered(lambda a, b: a < b)
+    wanted = tree.name == "min"
+
+    def run(env: Env) -> Value:
+        best, *rest = [code.run(env) for code in codes]
+        for value in rest:
+            if less(value, best) == wanted:
+                best = value
+        return best
+
+    return Code(codes[0].type, run, tree.at, frozenset[str]().union(*(code.reads for code in codes)))
+
+
+def _text(checker: Checker, tree: Tree, scope: Scope) -> Code:
+    code = checker.value(tree, scope)
+    if code.type.kind not in ("text", "any"):
+        raise Unreadable(code.at, f"text is expected, this is {code.type}")
+    return code
+
+
+def _search(checker: Checker, tree: Call, of_tree: Tree, scope: Scope) -> Code:
+    """startsWith, endsWith, contains, like: text in text."""
+    _count(tree, 1)
+    of, what = _text(checker, of_tree, scope), _text(checker, tree.args[0], scope)
+    test = SEARCH[tree.name]
+
+    def run(env: Env) -> bool:
+        return test(runtime.bounded(of.run(env)), runtime.bounded(what.run(env)))
+
+    return Code(BOOL, run, tree.at, of.reads | what.reads, parts=(of, what))
+
+
+def _like(text: str, pattern: str) -> bool:
+    """`*` stands for anything; everything else for itself. Linear: the parts are found one after the other."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return text == pattern
+    if not text.startswith(first):
+        return False
+    at = len(first)
+    for part in rest[:-1]:
+        found = text.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return len(text) - at >= len(rest[-1]) and text.endswith(rest[-1])
+
+
+def _loop(checker: Checker, tree: Call, of_tree: Tree, scope: Scope) -> Code:
+    """exists, all, sum, first over a list, with a name for the item."""
+    _count(tree, 2)
+    of = checker.value(of_tree, scope)
+    name, body_tree = tree.args
+    if of.type.kind not in ("list", "any"):
+        raise Unreadable(tree.at, f"{tree.name} goes over a list, this is {of.type}")
+    if not isinstance(name, Name):
+        raise Unreadable(tree.at, f"{tree.name} names its item first", f"write .{tree.name}(x, …)")
+    if name.name in scope.names:
+        raise Unreadable(name.at, f"'{name.name}' has a meaning already", "give the item another name")
+    item = (of.type.item or ANY).sure()
+    inner = scope.with_item(name.name, Root(("$" + name.name,), item, lambda env, key=name.name: env[key]))
+    body = checker.value(body_tree, inner) if tree.name == "sum" else checker.condition(body_tree, inner)
+    if tree.name == "sum" and body.type.kind not in ("number", "money", "any"):
+        raise Unreadable(body.at, f"sum adds numbers or money, this is {body.type}")
+    each = _each(of, name.name, converter(item), body)
+    kind = {"exists": BOOL, "all": BOOL, "sum": body.type, "first": replace(item, maybe=True)}[tree.name]
+    return Code(
+        kind,
+        GATHER[tree.name](each),
+        tree.at,
+        of.reads | body.reads,
+        parts=(of,),
+        label=f"{of.label}.{tree.name}(…)",
+    )
+
+
+Walk = Callable[[Env], Iterator[tuple[Value, Value]]]
+
+
+def _each(of: Code, name: str, convert: Callable[[Value], Value], body: Code) -> Walk:
+    def walk(env: Env) -> Iterator[tuple[Value, Value]]:
+        items = of.run(env)
+        if not isinstance(items, list):
+            raise runtime.EvalError(f"'{of.label}' is not a list")
+        for raw in items:  # pyright: ignore[reportUnknownVariableType] - JSON
+            runtime.step(env)
+            item: Value = convert(raw)
+            yield item, body.run({**env, name: item})
+
+    return walk
+
+
+def _sum(walk: Walk) -> Callable[[Env], Value]:
+    def run(env: Env) -> Value:
+        total: Value = None
+        for _, value in walk(env):
+            total = value if total is None else runtime.add(total, value)
+        return 0 if total is None else total
+
+    return run
+
+
+GATHER: dict[str, Callable[[Walk], Callable[[Env], Value]]] = {
+    "exists": lambda walk: lambda env: any(value for _, value in walk(env)),
+    "all": lambda walk: lambda env: all(value for _, value in walk(env)),
+    "sum": _sum,
+    "first": lambda walk: lambda env: next((item for item, value in walk(env) if value), MISSING),
+}
+SEARCH: dict[str, Callable[[str, str], bool]] = {
+    "startsWith": str.startswith,
+    "endsWith": str.endswith,
+    "contains": lambda text, what: what in text,
+    "like": _like,
+}
+FREE: dict[str, Callable[[Checker, Call, Scope], Code]] = {
+    "has": _has, "default": _default, "size": _size, "lower": _lower, "round": _round, "min": _extreme, "max": _extreme,
+}  # fmt: skip

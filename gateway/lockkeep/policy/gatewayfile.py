@@ -1,0 +1,135 @@
+"""gateway.yaml: the gateway's name and zone, the integrations behind it, the agents in front of it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from lockkeep.model import Integration
+from lockkeep.policy.positions import Listing, Node, Problems, Text
+from lockkeep.policy.positions import Mapping as Node_
+from lockkeep.policy.reading import Reader, begins, texts_of
+
+INTEGRATION = ("command", "env", "url", "auth", "in_process", "server", "alias", "timeout")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,24}")
+SECRET = re.compile(r"(?i)(token|secret|password|key|bearer)")
+LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])([:/]|$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayFile:
+    name: str
+    zone: str = "UTC"
+    integrations: Mapping[str, Integration] = field(default_factory=dict[str, Integration])
+    agents: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])  # agent -> owner
+
+
+def read(root: Node, problems: Problems) -> GatewayFile:
+    reader = Reader(
+        root, "gateway.yaml", problems, ("api", "gateway", "time_zone", "integrations", "agents", "identity")
+    )
+    name = begins(reader, "gateway")
+    return GatewayFile(
+        name=name or "gateway",
+        zone=_zone(reader.text("time_zone"), problems),
+        integrations={each.name: each for each in _integrations(reader.get("integrations"), problems)},
+        agents=_agents(reader.get("agents"), problems),
+    )
+
+
+def _zone(node: Text | None, problems: Problems) -> str:
+    if node is None:
+        return "UTC"
+    try:
+        ZoneInfo(node.text)
+    except (ValueError, OSError):
+        problems.add(node.place, f"'{node.text}' is no time zone", "write an IANA name, as in Europe/Berlin")
+        return "UTC"
+    return node.text
+
+
+def _integrations(node: Node | None, problems: Problems) -> list[Integration]:
+    if node is None:
+        return []
+    if not isinstance(node, Node_):
+        problems.add(node.place, f"'integrations' is {node.kind}; name: {{url: …}} is expected")
+        return []
+    return [found for key, value in node.entries if (found := _integration(key, value, problems)) is not None]
+
+
+def _integration(key: Text, value: Node, problems: Problems) -> Integration | None:
+    if not NAME.fullmatch(key.text) or key.text == "lockkeep":
+        problems.add(
+            key.place, f"'{key.text}' is no name for an integration", "a-z, 0-9 and _, at most 25 characters"
+        )
+    inner = Reader(value, f"integration {key.text}", problems, INTEGRATION)
+    url, command = inner.text("url"), inner.texts("command")
+    ways = [bool(url), bool(command), inner.flag("in_process")]
+    if inner.node is None or sum(ways) != 1:
+        problems.add(value.place, f"integration {key.text} says one of: url, command, in_process: true")
+        return None
+    if url is not None and not (url.text.startswith("https://") or LOOPBACK.match(url.text)):
+        problems.add(url.place, "the address is neither https nor on this machine", "use https://")
+    if command and not isinstance(inner.get("command"), Listing):
+        problems.add(
+            command[0].place,
+            "a command is a list: no shell reads it",
+            f"command: [{', '.join(command[0].text.split())}]",
+        )
+    server = inner.text("server")
+    return Integration(
+        name=key.text,
+        command=tuple(part.text for part in command),
+        env=_env(inner.get("env"), problems),
+        url=url.text if url else None,
+        bearer=_bearer(inner.get("auth"), problems),
+        in_process=ways[2],
+        server=server.text if server else None,
+        alias={name.text: alias for name, alias in _pairs(inner.get("alias"), "alias", problems)},
+        timeout=inner.seconds("timeout") or 30.0,
+    )
+
+
+def _env(node: Node | None, problems: Problems) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in _pairs(node, "env", problems):
+        if SECRET.search(name.text) and not value.startswith(("env:", "file:")):
+            problems.add(
+                name.place, f"{name.text} looks like a secret written out", "write env:NAME or file:PATH"
+            )
+        found[name.text] = value
+    return found
+
+
+def _bearer(node: Node | None, problems: Problems) -> str | None:
+    if node is None:
+        return None
+    bearer = Reader(node, "auth", problems, ("bearer",)).text("bearer", needed=True)
+    if bearer is not None and not bearer.text.startswith(("env:", "file:")):
+        problems.add(
+            bearer.place,
+            "a credential is a reference, never the secret itself",
+            "write env:NAME or file:PATH",
+        )
+        return None
+    return bearer.text if bearer else None
+
+
+def _pairs(node: Node | None, what: str, problems: Problems) -> list[tuple[Text, str]]:
+    if node is None:
+        return []
+    if not isinstance(node, Node_):
+        problems.add(node.place, f"'{what}' is {node.kind}; NAME: value is expected")
+        return []
+    return [(key, text.text) for key, value in node.entries for text in texts_of(value, what, problems)[:1]]
+
+
+def _agents(node: Node | None, problems: Problems) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    if isinstance(node, Node_):
+        for key, value in node.entries:
+            owner = Reader(value, f"agent {key.text}", problems, ("owner",)).text("owner")
+            found[key.text] = owner.text if owner else None
+    elif node is not None:
+        problems.add(node.place, f"'agents' is {node.kind}; name: {{owner: …}} is expected")
+    return found

@@ -1,0 +1,38 @@
+"""The policy set in force: swapped whole when a newer generation stands in the store; the last good one stays."""
+
+import logging
+
+from lockkeep.errors import BadPolicySet
+from lockkeep.ledger import generations
+from lockkeep.policy.bundle import PolicySet, load
+from lockkeep.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class InForce:
+    """Running decisions keep the set they began with; the claim compares generations."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._refused = 0
+        self.current: PolicySet | None = None
+
+    def refresh(self) -> bool:
+        """True if another set is in force now. One indexed read when nothing changed."""
+        newest = generations.newest(self._store.read)
+        if newest == (self.current.generation if self.current else 0) or newest == self._refused:
+            return False
+        stored = generations.current(self._store.read)
+        if stored is None:
+            return False
+        try:
+            found, problems = load(stored.files, generation=stored.id)
+        except BadPolicySet:
+            found, problems = None, []
+        if found is None:
+            self._refused = stored.id
+            logger.error("alarm: policy generation %d does not load (%d problems)", stored.id, len(problems))
+            return False
+        self.current = found
+        return True

@@ -1,0 +1,102 @@
+"""people.yaml: people, groups, and who may do what to the gateway itself. Roles come from nowhere else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lockkeep.model import Person
+from lockkeep.policy.positions import Mapping as Node_
+from lockkeep.policy.positions import Node, Problems, Text, nearest
+from lockkeep.policy.reading import Reader
+
+DUTIES = ("activate", "accept", "kill", "resume", "resolve")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """Everybody, with the roles their groups give."""
+
+    persons: Mapping[str, Person] = field(default_factory=dict[str, Person])
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])  # group -> roles
+    duties: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])  # duty -> groups
+    resume_self: bool = False
+
+    def roles(self, user: str) -> frozenset[str]:
+        person = self.persons.get(user)
+        return person.roles if person else frozenset()
+
+    def may(self, person: str, duty: str) -> bool:
+        """Whether this person has the duty; one that names no group is everybody's who is in people.yaml."""
+        known = self.persons.get(person)
+        groups = self.duties.get(duty)
+        return known is not None and (groups is None or bool(groups & known.groups))
+
+
+def read(root: Node, problems: Problems) -> People:
+    reader = Reader(root, "people.yaml", problems, ("api", "people", "groups", "duties", "resume_self"))
+    reader.text("api", needed=True)
+    groups = _groups(reader.get("groups"), problems)
+    persons = _persons(reader.get("people"), groups, problems)
+    duties: dict[str, frozenset[str]] = {}
+    if (node := reader.get("duties")) is not None:
+        inner = Reader(node, "duties", problems, DUTIES)
+        duties = {
+            duty: _known(inner.texts(duty), groups, problems)
+            for duty in DUTIES
+            if inner.get(duty) is not None
+        }
+    return People(persons=persons, groups=groups, duties=duties, resume_self=reader.flag("resume_self"))
+
+
+def _groups(node: Node | None, problems: Problems) -> dict[str, frozenset[str]]:
+    if not isinstance(node, Node_):
+        return {}
+    found: dict[str, frozenset[str]] = {}
+    for name, value in node.entries:
+        if isinstance(value, Text) and value.value is None:
+            found[name.text] = frozenset({name.text})
+            continue
+        inner = Reader(value, f"group {name.text}", problems, ("roles",))
+        roles = inner.texts("roles")
+        found[name.text] = frozenset(role.text for role in roles) or frozenset({name.text})
+    return found
+
+
+def _persons(
+    node: Node | None, groups: Mapping[str, frozenset[str]], problems: Problems
+) -> dict[str, Person]:
+    if node is None:
+        return {}
+    if not isinstance(node, Node_):
+        problems.add(node.place, f"'people' is {node.kind}; name: {{groups: […]}} is expected")
+        return {}
+    found: dict[str, Person] = {}
+    accounts: dict[str, str] = {}
+    for name, value in node.entries:
+        inner = Reader(value, f"person {name.text}", problems, ("groups", "accounts", "manager"))
+        member = _known(inner.texts("groups"), groups, problems)
+        for account in inner.texts("accounts"):
+            if account.text in accounts:
+                problems.add(
+                    account.place, f"the account {account.text} belongs to {accounts[account.text]} already"
+                )
+            accounts[account.text] = name.text
+        manager = inner.text("manager")
+        found[name.text] = Person(
+            id=name.text, groups=member, roles=frozenset[str]().union(*(groups[group] for group in member)),
+            accounts=tuple(account.text for account in inner.texts("accounts")), manager=manager.text if manager else None,
+        )  # fmt: skip
+    return found
+
+
+def _known(
+    names: tuple[Text, ...], groups: Mapping[str, frozenset[str]], problems: Problems
+) -> frozenset[str]:
+    for name in names:
+        if name.text not in groups:
+            problems.add(
+                name.place,
+                f"there is no group '{name.text}'",
+                nearest(name.text, groups),
+                code="unknown-name",
+            )
+    return frozenset(name.text for name in names if name.text in groups)

@@ -1,0 +1,140 @@
+"""Reads nodes into plain values; every mistake becomes a sentence with its place, and reading goes on."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from lockkeep.policy.positions import Listing, Mapping, Node, Place, Problems, Text, nearest
+
+T = TypeVar("T")
+ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
+DURATION = re.compile(r"(\d+) *(seconds?|minutes?|hours?|days?|weeks?|s|m|h|d)")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+API = "lockkeep/v1"
+
+
+class Reader:
+    """One mapping: takes known keys out, names the unknown ones."""
+
+    def __init__(
+        self,
+        node: Node | None,
+        what: str,
+        problems: Problems,
+        keys: Iterable[str],
+        place: Place | None = None,
+    ) -> None:
+        self.problems, self.what = problems, what
+        self.keys = tuple(keys)
+        self.node = node if isinstance(node, Mapping) else None
+        self.place = node.place if node is not None else place or Place("?", 1, 1)
+        if self.node is None:
+            problems.add(
+                self.place,
+                f"{what} is {node.kind if node else 'missing'}; a mapping (key: value) is expected",
+            )
+            return
+        for key, _ in self.node.entries:
+            if key.text not in self.keys:
+                problems.add(
+                    key.place,
+                    f"unknown key '{key.text}' in {what}",
+                    nearest(key.text, self.keys),
+                    code="unknown-key",
+                )
+
+    def get(self, key: str) -> Node | None:
+        return self.node.get(key) if self.node else None
+
+    def need(self, key: str) -> Node | None:
+        found = self.get(key)
+        if found is None and self.node is not None:
+            self.problems.add(self.place, f"{self.what} needs '{key}'", code="missing-key")
+        return found
+
+    def text(self, key: str, *, needed: bool = False) -> Text | None:
+        node = self.need(key) if needed else self.get(key)
+        return None if node is None else text_of(node, f"'{key}'", self.problems)
+
+    def flag(self, key: str) -> bool:
+        node = self.get(key)
+        if node is None:
+            return False
+        if isinstance(node, Text) and isinstance(node.value, bool):
+            return node.value
+        self.problems.add(node.place, f"'{key}' is true or false, this is {_kind(node)}")
+        return False
+
+    def number(self, key: str, low: int, high: int, default: int) -> int:
+        node = self.get(key)
+        if node is None:
+            return default
+        value = node.value if isinstance(node, Text) else None
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        self.problems.add(node.place, f"'{key}' is a whole number from {low} to {high}")
+        return default
+
+    def texts(self, key: str) -> tuple[Text, ...]:
+        """A list of texts, or one text for a list of one."""
+        node = self.get(key)
+        return () if node is None else texts_of(node, f"'{key}'", self.problems)
+
+    def seconds(self, key: str) -> float | None:
+        node = self.text(key)
+        return None if node is None else seconds_of(node, self.problems)
+
+    def each(self, key: str, read: Callable[[Node], T | None]) -> tuple[T, ...]:
+        """Every item of a list; a single item may stand without one."""
+        node = self.get(key)
+        if node is None:
+            return ()
+        items = node.items if isinstance(node, Listing) else (node,)
+        return tuple(item for item in map(read, items) if item is not None)
+
+
+def text_of(node: Node, what: str, problems: Problems) -> Text | None:
+    if isinstance(node, Text) and node.value is not None:
+        return node
+    hint = (
+        'a text that begins with { [ @ * or holds ": " or " #" needs quotes'
+        if not isinstance(node, Text)
+        else ""
+    )
+    problems.add(node.place, f"{what} is {_kind(node)}; text is expected", hint)
+    return None
+
+
+def texts_of(node: Node, what: str, problems: Problems) -> tuple[Text, ...]:
+    items = node.items if isinstance(node, Listing) else (node,)
+    return tuple(text for text in (text_of(item, what, problems) for item in items) if text is not None)
+
+
+def seconds_of(node: Text, problems: Problems) -> float | None:
+    """`8 hours`, or short `8h 30d 15m 60s`."""
+    match = DURATION.fullmatch(node.text.strip())
+    if match is None:
+        problems.add(node.place, f"'{node.text}' is no duration", "write 8 hours, 8h, 30d, 15m or 60s")
+        return None
+    return float(int(match[1]) * SECONDS[match[2][0]])
+
+
+def begins(reader: Reader, kind: str) -> str | None:
+    """`api: lockkeep/v1` and the file's own id."""
+    api = reader.text("api", needed=True)
+    if api is not None and api.text != API:
+        reader.problems.add(api.place, f"this release reads {API}, not {api.text}", f"api: {API}")
+    name = reader.text(kind, needed=True)
+    if name is None:
+        return None
+    if not ID.fullmatch(name.text):
+        reader.problems.add(
+            name.place,
+            f"'{name.text}' is no id",
+            "a-z, 0-9 and -, beginning with a letter, 2 to 63 characters",
+        )
+    return name.text
+
+
+def _kind(node: Node) -> str:
+    return node.kind

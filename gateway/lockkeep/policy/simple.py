@@ -1,0 +1,209 @@
+"""The simple form: a policy file's nodes become its form."""
+
+import re
+
+from lockkeep.policy import forms
+from lockkeep.policy.positions import Listing, Mapping, Node, Problems, Text
+from lockkeep.policy.reading import ID, Reader, begins, text_of
+
+TOP = ("api", "policy", "owner", "description", "applies_to", "read", "tools")
+ENTRY = ("name", "when", "unless", "say", "fix")
+ASKING = ("from", "any_of", "count", "confirm", "expires")
+BLOCK = ("allow", "deny", "ask", "limit")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+LIMIT = re.compile(r"(\d+) +per +(minute|hour|24 hours|7 days|day|week|month)((?: +per +[a-z][a-z0-9_]*)*)")
+LONGEST_EXPIRY = 7 * 86400.0
+
+
+def read(file: str, root: Node, problems: Problems) -> forms.PolicyFile | None:
+    """The file's form; None if it is too broken to have one."""
+    reader = Reader(root, "a policy file", problems, TOP)
+    name = begins(reader, "policy")
+    owner = reader.text("owner", needed=True)
+    applies = _applies(reader, problems)
+    reads = _reads(reader.get("read"), problems)
+    blocks = _blocks(reader.get("tools"), problems)
+    description = reader.text("description")
+    if name is None or owner is None or applies is None:
+        return None
+    return forms.PolicyFile(
+        file=file, name=name, owner=owner, applies=applies, reads=reads, blocks=blocks,
+        description=description.text if description else "",
+    )  # fmt: skip
+
+
+def _applies(reader: Reader, problems: Problems) -> forms.Applies | None:
+    node = reader.need("applies_to")
+    if node is None:
+        return None
+    inner = Reader(node, "applies_to", problems, ("agents", "workflows", "everywhere"))
+    applies = forms.Applies(
+        agents=inner.texts("agents"), workflows=inner.texts("workflows"), everywhere=inner.flag("everywhere")
+    )
+    if applies.everywhere == bool(applies.agents or applies.workflows):
+        problems.add(node.place, "applies_to names agents or workflows, or says everywhere: true")
+    return applies
+
+
+def _reads(node: Node | None, problems: Problems) -> tuple[forms.Read, ...]:
+    if node is None:
+        return ()
+    if not isinstance(node, Mapping):
+        problems.add(node.place, f"'read' is {node.kind}; name: integration.tool(arguments) is expected")
+        return ()
+    found: list[forms.Read] = []
+    for name, value in node.entries:
+        if not NAME.fullmatch(name.text):
+            problems.add(
+                name.place,
+                f"'{name.text}' is no name for a look-up",
+                "a-z, 0-9 and _, beginning with a letter",
+            )
+        if isinstance(value, Mapping):
+            inner = Reader(value, f"look-up '{name.text}'", problems, ("call", "timeout"))
+            call, timeout = inner.text("call", needed=True), inner.seconds("timeout")
+        else:
+            call, timeout = text_of(value, f"look-up '{name.text}'", problems), None
+        if call is not None:
+            found.append(forms.Read(name=name, call=call, timeout=timeout or 5.0))
+    return tuple(found)
+
+
+def _blocks(node: Node | None, problems: Problems) -> tuple[forms.Block, ...]:
+    if node is None:
+        return ()
+    if not isinstance(node, Mapping):
+        problems.add(node.place, f"'tools' is {node.kind}; integration.tool: and its rules are expected")
+        return ()
+    seen: dict[str, Text] = {}
+    found: list[forms.Block] = []
+    for key, value in node.entries:
+        patterns = tuple(part.strip() for part in key.text.split(",") if part.strip())
+        for pattern in patterns:
+            if pattern in seen:
+                problems.add(
+                    key.place,
+                    f"'{pattern}' stands twice in this file",
+                    f"the first one: {seen[pattern].place}",
+                    code="duplicate",
+                )
+            seen[pattern] = key
+        found.append(_block(key, patterns, value, problems))
+    return tuple(found)
+
+
+def _block(key: Text, patterns: tuple[str, ...], node: Node, problems: Problems) -> forms.Block:
+    inner = Reader(node, f"the block of {key.text}", problems, BLOCK, key.place)
+    allow = inner.get("allow")
+    counters = {"deny": 0, "ask": 0, "limit": 0}
+
+    def number(kind: str) -> str:
+        counters[kind] += 1
+        return f"{kind}-{counters[kind]}"
+
+    return forms.Block(
+        key=key,
+        patterns=patterns,
+        allow=_allow(allow, problems) if allow is not None else None,
+        deny=inner.each("deny", lambda item: _deny(item, number("deny"), problems)),
+        ask=inner.each("ask", lambda item: _ask(item, number("ask"), problems)),
+        limit=inner.each("limit", lambda item: _limit(item, number("limit"), problems)),
+    )
+
+
+def _allow(node: Node, problems: Problems) -> forms.Allow:
+    if isinstance(node, Text):
+        if node.text == "anyone":
+            return forms.Allow(name="allow", place=node.place, anyone=True)
+        problems.add(
+            node.place, f"allow: {node.text} is not understood", f"write [{node.text}] for a role, or anyone"
+        )
+        return forms.Allow(name="allow", place=node.place)
+    if isinstance(node, Listing):
+        roles = tuple(text for item in node.items if (text := text_of(item, "a role", problems)))
+        if not roles:
+            problems.add(node.place, "an empty allow permits nobody", "name roles, or write anyone")
+        return forms.Allow(name="allow", place=node.place, roles=roles)
+    inner = Reader(node, "allow", problems, ("roles", "users", "agents", "when"))
+    return forms.Allow(
+        name="allow", place=node.place, roles=inner.texts("roles"), users=inner.texts("users"),
+        agents=inner.texts("agents"), when=inner.texts("when"),
+    )  # fmt: skip
+
+
+def _deny(node: Node, number: str, problems: Problems) -> forms.Entry:
+    inner = Reader(node, "a deny entry", problems, ENTRY)
+    entry = forms.Entry(
+        name=_name(inner, number, problems), place=node.place, when=inner.texts("when"), unless=inner.texts("unless"),
+        say=inner.text("say"), fix=inner.text("fix"),
+    )  # fmt: skip
+    if inner.node is not None and not entry.when and not entry.unless:
+        problems.add(
+            node.place,
+            "a deny entry needs 'when' or 'unless'",
+            "to refuse always, leave the tool's allow out",
+        )
+    return entry
+
+
+def _ask(node: Node, number: str, problems: Problems) -> forms.Ask:
+    inner = Reader(node, "an ask entry", problems, (*ENTRY, *ASKING))
+    confirm = inner.text("confirm")
+    if confirm is not None and confirm.text != "requester":
+        problems.add(confirm.place, "confirm knows only: requester")
+    entry = forms.Ask(
+        name=_name(inner, number, problems), place=node.place, when=inner.texts("when"), unless=inner.texts("unless"),
+        say=inner.text("say"), fix=inner.text("fix"), each=inner.texts("from"), any_of=inner.texts("any_of"),
+        count=inner.number("count", 1, 5, 1), confirm=confirm is not None, expires=inner.seconds("expires"),
+    )  # fmt: skip
+    if inner.node is not None and (
+        (bool(entry.each) and bool(entry.any_of)) or not (entry.each or entry.any_of or confirm)
+    ):
+        problems.add(
+            node.place, "an ask entry says whom: from: [groups], any_of: [groups], or confirm: requester"
+        )
+    if len(entry.each) > 1 and 1 < entry.count < len(entry.each):
+        problems.add(
+            node.place,
+            f"count: {entry.count} is less than the {len(entry.each)} groups, one person from each",
+        )
+    if entry.expires is not None and entry.expires > LONGEST_EXPIRY:
+        problems.add(node.place, "an approval waits at most 7 days")
+    return entry
+
+
+def _limit(node: Node, number: str, problems: Problems) -> forms.Limit | None:
+    if isinstance(node, Mapping):
+        inner = Reader(node, "a limit entry", problems, (*ENTRY, "up_to"))
+        text = inner.text("up_to", needed=True)
+        name, when, unless = _name(inner, number, problems), inner.texts("when"), inner.texts("unless")
+    else:
+        text, name, when, unless = text_of(node, "a limit", problems), number, (), ()
+    if text is None:
+        return None
+    match = LIMIT.fullmatch(text.text.strip())
+    if match is None:
+        problems.add(text.place, f"the limit '{text.text}' is not understood", "write: 20 per hour per agent")
+        return None
+    keys = tuple(key for key in re.split(r" +per +", match[3]) if key)
+    return forms.Limit(
+        name=name,
+        place=text.place,
+        when=when,
+        unless=unless,
+        text=text.text.strip(),
+        most=int(match[1]),
+        window=match[2],
+        keys=keys,
+    )
+
+
+def _name(inner: Reader, number: str, problems: Problems) -> str:
+    name = inner.text("name")
+    if name is None:
+        return number
+    if not ID.fullmatch(name.text):
+        problems.add(
+            name.place, f"'{name.text}' is no name for an entry", "a-z, 0-9 and -, beginning with a letter"
+        )
+    return name.text

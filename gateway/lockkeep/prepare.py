@@ -1,0 +1,146 @@
+"""A request becomes the ToolCall every gate sees. Pure: no clock, no store, no network. It denies nothing itself."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from lockkeep.ledger import digests
+from lockkeep.model import Arguments, Deny, Json, Request, Tool, ToolCall
+from lockkeep.policy.manifest import Effects
+from lockkeep.policy.positions import nearest
+from lockkeep.upstream import exported_schema
+
+BIGGEST = 2**53 - 1
+LONGEST_KEY = 200
+DEEPEST = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the gateway knows about a request as of now: the tool, the caller's roles, the rules in force."""
+
+    tool: Tool | None
+    effects: Effects
+    roles: frozenset[str]
+    generation: int
+    offered: tuple[str, ...] = ()  # names to suggest when the tool is unknown
+
+
+def prepare(request: Request, known: Known) -> ToolCall:
+    """Tool, class, canonical arguments, subject, amount and digest; what cannot be resolved stands in `unresolved`."""
+    arguments, unresolved = _canonical(request.arguments)
+    if request.key is not None and not 0 < len(request.key) <= LONGEST_KEY:
+        reason = f"An idempotency key has 1 to {LONGEST_KEY} characters."
+        unresolved = unresolved or Deny("arguments.idempotency_key", reason, "Use a shorter key.", "changed")
+    tool = known.tool
+    if tool is None:
+        return _unknown(request, known, arguments, unresolved)
+    full = _with_defaults(tool, arguments)
+    return ToolCall(
+        id=request.id,
+        tool=tool.name,
+        exported=request.tool,
+        operation=tool.effect.get("operation") or tool.name,
+        integration=tool.integration,
+        risk=tool.risk,
+        pin=tool.pin,
+        arguments=full,
+        user=request.user,
+        agent=request.agent,
+        host=request.host,
+        roles=known.roles,
+        at=request.at,
+        asked=_asked(tool.name, full, request),
+        generation=known.generation,
+        subject=known.effects.subject_of(full),
+        amount=known.effects.amount_of(full),
+        key=request.key if unresolved is None else None,
+        run=request.run,
+        step=request.step,
+        agreed=request.agreed,
+        unresolved=unresolved,
+    )
+
+
+def _unknown(request: Request, known: Known, arguments: Arguments, unresolved: Deny | None) -> ToolCall:
+    """A tool nobody accepted: judged as the worst kind, and denied on the record."""
+    name = "".join(char if char.isprintable() else "·" for char in request.tool)[:80]
+    hint = nearest(name, known.offered).removesuffix("?") if known.offered else "no tools are open to you"
+    deny = Deny("arguments.unknown_tool", f"There is no tool {name}.", f"Look at tools/list; {hint}.")
+    return ToolCall(
+        id=request.id, tool=name, exported=name, operation=name, integration="", risk="irreversible", pin="",
+        arguments=arguments, user=request.user, agent=request.agent, host=request.host, roles=known.roles, at=request.at,
+        asked=_asked(name, arguments, request), generation=known.generation, run=request.run, step=request.step,
+        agreed=request.agreed, unresolved=unresolved or deny,
+    )  # fmt: skip
+
+
+def _asked(tool: str, arguments: Arguments, request: Request) -> str:
+    try:
+        return digests.asked(
+            tool=tool, arguments=arguments, user=request.user, agent=request.agent, run=request.run
+        )
+    except (ValueError, RecursionError):  # never canonical: `_canonical` has said so already
+        return hashlib.sha256(request.id.encode()).hexdigest()
+
+
+def _canonical(arguments: Json) -> tuple[Arguments, Deny | None]:
+    """The arguments, if they have one canonical form; else none, and why."""
+    if arguments is None:
+        return {}, None
+    if not isinstance(arguments, Mapping):
+        return {}, Deny("arguments.invalid", "The arguments are not an object.", "Send an object.", "changed")
+    given = cast("Arguments", arguments)
+    fault = _fault(given, "arguments", 0)
+    if fault is None:
+        return given, None
+    return {}, Deny(
+        "arguments.not_canonical",
+        f"{fault}. The arguments were not kept.",
+        "Send plain JSON values.",
+        "changed",
+    )
+
+
+def _fault(value: Json, path: str, depth: int) -> str | None:
+    if depth > DEEPEST:
+        return f"{path[:80]} is nested deeper than {DEEPEST} levels"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{path} is not a finite number"
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > BIGGEST:
+        return f"{path} is beyond 2^53"
+    if isinstance(value, str) and not _encodable(value):
+        return f"{path} holds half a character (a lone surrogate)"
+    if isinstance(value, Mapping):
+        for key, part in cast("Mapping[str, Json]", value).items():
+            if not _encodable(key):
+                return f"{path} has a key with half a character"
+            if fault := _fault(part, f"{path}.{key}", depth + 1):
+                return fault
+    elif isinstance(value, list):
+        for index, part in enumerate(cast("list[Json]", value)):
+            if fault := _fault(part, f"{path}[{index}]", depth + 1):
+                return fault
+    return None
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _with_defaults(tool: Tool, arguments: Arguments) -> Arguments:
+    """The schema's own defaults where an argument was left out, so that rules and people see what will run."""
+    properties = exported_schema(tool).get("properties", {})
+    defaults = {
+        name: part["default"]
+        for name, part in properties.items()
+        if isinstance(part, Mapping) and name not in arguments and part.get("default") is not None  # pyright: ignore[reportUnknownMemberType]
+    }
+    return json.loads(json.dumps({**arguments, **defaults}))

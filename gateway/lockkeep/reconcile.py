@@ -1,0 +1,120 @@
+"""What became of a call nobody knows the end of: the integration's receipt decides, and if it cannot, a person."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from lockkeep.ledger import Ledger, audit, calls, limits
+from lockkeep.model import Json, Tool, Tools, stamp
+from lockkeep.policy.manifest import filled, judge
+from lockkeep.store import Row, Tx
+
+logger = logging.getLogger(__name__)
+TRIES = 5
+PAUSE = timedelta(seconds=2)
+Proof = Literal["applied", "not_applied", "open"]
+Read = Callable[[Tool, Mapping[str, Json], float], Awaitable[Json]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciler:
+    """Asks for the receipt of every unknown call that is due."""
+
+    ledger: Ledger
+    tools: Callable[[], Tools]
+    read: Read
+
+    async def run_once(self) -> int:
+        """Every due call is settled, tried again later, or handed to a person. Returns how many were due."""
+        due = self.ledger.store.read.all("calls_due", now=stamp(self.ledger.clock()))
+        for row in due:
+            await self._one(row)
+        return len(due)
+
+    async def _one(self, row: Row) -> None:
+        tool = self.tools().get(row["tool"])
+        if tool is not None and tool.reads:
+            await self._settle(row, "not_applied", None, "A read changes nothing.")
+            return
+        verify = tool.effect.get("verify") if tool is not None else None
+        if tool is None or verify is None:
+            await self._to_people(row, "Its tool offers no receipt.")
+            return
+        try:
+            proof, answer = await self._ask(row, tool, verify)
+        except Exception as error:  # a failed read is no evidence
+            logger.info("receipt of call %s could not be read: %s", row["id"], type(error).__name__)
+            proof, answer = "open", None
+        if proof == "open" and row["tries"] + 1 >= TRIES:
+            await self._to_people(row, f"The receipt could not be read in {TRIES} tries.")
+        elif proof == "open":
+            await self._later(row)
+        else:
+            await self._settle(row, proof, answer, f"The receipt says: {proof.replace('_', ' ')}.")
+
+    async def _ask(self, row: Row, tool: Tool, verify: Mapping[str, Json]) -> tuple[Proof, Json]:
+        named = (tool.integration, verify["tool"])
+        receipt = next(
+            each for each in self.tools().values() if (each.integration, each.server_name) == named
+        )
+        stored = self.ledger.store.read.one("payload_get", call=row["id"])
+        arguments = {**_json(stored["sent"] if stored else None), _key_argument(tool): row["id"]}
+        answer = await self.read(receipt, filled(verify.get("with", {}), {"args": arguments}), 10.0)
+        values = {"result": answer, "args": arguments}
+        if judge(verify.get("applied", "false"), values):
+            return "applied", answer
+        return ("not_applied" if judge(verify.get("not_applied", "false"), values) else "open"), answer
+
+    async def _settle(self, row: Row, proof: Proof, answer: Json, why: str) -> None:
+        state = "succeeded" if proof == "applied" else "not_applied"
+
+        def work(tx: Tx) -> None:
+            now = self.ledger.clock()
+            if not tx.run("call_reconcile", id=row["id"], state=state, reason=why, at=stamp(now)):
+                return
+            if proof == "applied":
+                tx.run("call_result", call=row["id"], result=calls.dump(_as_result(answer)))
+            else:
+                limits.give_back(tx, row["id"])
+            audit.append(tx, "call.reconciled", now, call=row["id"], outcome=state, reason=why)
+
+        await self.ledger.store.write(work)
+        self.ledger.events.settled(row["id"])
+
+    async def _later(self, row: Row) -> None:
+        next_try = stamp(self.ledger.clock() + PAUSE * (row["tries"] + 1))
+        await self.ledger.store.write(
+            lambda tx: tx.run(
+                "call_try_later", id=row["id"], next_try=next_try, reason="The receipt is still open."
+            )
+        )
+
+    async def _to_people(self, row: Row, why: str) -> None:
+        def work(tx: Tx) -> None:
+            now = self.ledger.clock()
+            if tx.run("call_reconcile", id=row["id"], state="needs_human", reason=why, at=stamp(now)):
+                audit.append(tx, "call.needs_human", now, call=row["id"], reason=why)
+
+        await self.ledger.store.write(work)
+        self.ledger.events.settled(row["id"])
+
+
+def _key_argument(tool: Tool) -> str:
+    return (tool.effect.get("idempotency") or {}).get("arg", "idempotency_key")
+
+
+def _json(text: str | None) -> dict[str, Json]:
+    return calls.loads(text) if text else {}
+
+
+def _as_result(answer: Json) -> dict[str, Json]:
+    """The stored receipt in the shape a tool's own answer has."""
+    receipt = answer.get("receipt") if isinstance(answer, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    content = receipt if receipt is not None else answer  # pyright: ignore[reportUnknownVariableType]
+    return {
+        "content": [{"type": "text", "text": calls.dump(content)}],
+        "structuredContent": content,
+        "isError": False,
+    }

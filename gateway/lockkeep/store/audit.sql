@@ -1,0 +1,14 @@
+-- name: audit_head
+SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1;
+
+-- name: audit_append
+INSERT INTO audit (seq, hash, record, call, type) VALUES (:seq, :hash, :record, :call, :type);
+
+-- name: audit_from
+SELECT seq, hash, record FROM audit WHERE seq >= :seq ORDER BY seq LIMIT :count;
+
+-- name: audit_tail
+SELECT seq, hash, record FROM audit ORDER BY seq DESC LIMIT :count;
+
+-- name: audit_of_call
+SELECT seq, hash, record FROM audit WHERE call = :call ORDER BY seq;

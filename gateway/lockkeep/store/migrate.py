@@ -1,0 +1,82 @@
+"""Brings a store to this release: numbered files, each applied once, whole, and never changed afterwards."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from importlib.resources import files
+
+from lockkeep.errors import StoreDoesNotFit
+
+TABLE = "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT, sha256 TEXT) STRICT"
+
+
+def shipped() -> list[tuple[int, str, str]]:
+    """(number, name, text) of every migration of this release, in order and without gaps."""
+    folder = files("lockkeep.store").joinpath("migrations")
+    found = [
+        (int(f.name[:4]), f.name, f.read_text(encoding="utf-8"))
+        for f in folder.iterdir()
+        if f.name.endswith(".sql")
+    ]
+    found.sort()
+    if [number for number, _, _ in found] != list(range(1, len(found) + 1)):
+        raise StoreDoesNotFit("the numbers of the migration files have a gap")
+    return found
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Apply what is missing, one transaction each; refuse a store that this release did not lead to."""
+    files_ = shipped()
+    if _up_to_date(db, files_):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute(TABLE)
+        applied = {row[0]: row[2] for row in db.execute("SELECT number, name, sha256 FROM migrations")}
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    if applied and max(applied) > len(files_):
+        raise StoreDoesNotFit(f"it has migration {max(applied)}, this release knows {len(files_)}")
+    for number, name, text in files_:
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if number in applied:
+            if applied[number] != digest:
+                raise StoreDoesNotFit(f"migration {name} was changed after it was applied")
+            continue
+        _apply(db, number, name, text, digest)
+
+
+def _up_to_date(db: sqlite3.Connection, files_: list[tuple[int, str, str]]) -> bool:
+    """True without writing anything, so that the command line opens a store that a gateway is busy with."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
+        return False
+    applied = db.execute("SELECT number, sha256 FROM migrations ORDER BY number").fetchall()
+    digests = [(number, hashlib.sha256(text.encode()).hexdigest()) for number, _, text in files_]
+    return [tuple(row) for row in applied] == digests
+
+
+def _apply(db: sqlite3.Connection, number: int, name: str, text: str, digest: str) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if db.execute("SELECT 1 FROM migrations WHERE number = ?", (number,)).fetchone():
+            db.execute("ROLLBACK")  # another process was faster
+            return
+        for statement in _split(text):
+            db.execute(statement)
+        db.execute("INSERT INTO migrations VALUES (?, ?, ?)", (number, name, digest))
+        db.execute("COMMIT")
+    except sqlite3.Error as error:
+        db.execute("ROLLBACK")
+        raise StoreDoesNotFit(f"migration {name} failed: {error}") from error
+
+
+def _split(text: str) -> Iterator[str]:
+    """Single statements. `executescript` would commit the open transaction, and half a migration would stay."""
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

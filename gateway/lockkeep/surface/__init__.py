@@ -1,0 +1,1 @@
+"""The MCP server side, sign-in, the inbox, health."""

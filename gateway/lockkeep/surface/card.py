@@ -1,0 +1,102 @@
+"""What people see before they vote: the call as it would run, facts the gateway read itself, who asks, until when."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockkeep.ledger import approvals, calls
+from lockkeep.model import Amount, Json, Person, moment
+from lockkeep.policy.runtime import Money
+from lockkeep.store import Row, Tx
+from lockkeep.surface.quoted import quoted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Everything in the order it is read. Texts are quoted already."""
+
+    id: str
+    state: str
+    tool: str
+    risk: str
+    amount: str
+    subject: str
+    arguments: tuple[tuple[str, str], ...]
+    rules: tuple[str, ...]
+    reason: str
+    requester: str
+    agent: str
+    host: str
+    facts: tuple[tuple[str, str], ...]
+    votes: tuple[str, ...]
+    waits_for: tuple[str, ...]
+    asked_at: datetime
+    expires_at: datetime
+    bound: str
+    may: tuple[str, ...]  # what this person may do: approve, deny, confirm
+    note: str = ""
+
+
+def card(
+    tx: Tx, approval: str, person: Person | None, people: Mapping[str, Person], owner: str | None
+) -> Card:
+    """The card of this approval for this person; NotFound if there is none."""
+    row = approvals.find(tx, approval)
+    call, payload = tx.one("call_get", id=row["call"]), tx.one("payload_get", call=row["call"])
+    if call is None or payload is None:
+        raise LookupError(row["call"])
+    demands = calls.demands_of(row)
+    cast = tx.all("votes_of", approval=row["id"])
+    return Card(
+        id=row["id"],
+        state=row["state"],
+        tool=row["tool"],
+        risk=call["risk"],
+        amount=_amount(call),
+        subject=quoted(call["subject"] or ""),
+        arguments=_pairs(payload["sent"] or payload["arguments"]),
+        rules=tuple(demand.rule for demand in demands),
+        reason=quoted(row["reason"]),
+        requester=quoted(row["requester"]),
+        agent=quoted(row["agent"]),
+        host=quoted(call["host"]),
+        facts=_pairs(json.dumps(json.loads(payload["facts"] or "{}").get("shown", {}))),
+        votes=tuple(
+            f"{vote['person']}: {vote['decision']}{': ' + quoted(vote['reason']) if vote['reason'] else ''}"
+            for vote in cast
+        ),
+        waits_for=approvals.waits_for(tx, row, people) if row["state"] == "pending" else (),
+        asked_at=moment(row["at"]),
+        expires_at=moment(row["expires_at"]),
+        bound=row["bound"],
+        may=_may(row, person, people, owner, {vote["person"] for vote in cast}),
+        note=quoted(row["note"] or ""),
+    )
+
+
+def _may(
+    row: Row, person: Person | None, people: Mapping[str, Person], owner: str | None, voted: set[str]
+) -> tuple[str, ...]:
+    """Which buttons to show. The vote itself checks again."""
+    if person is None or person.id in voted or row["state"] not in ("pending", "approved"):
+        return ()
+    demands = calls.demands_of(row)
+    if person.id == row["requester"]:
+        confirms = any(demand.confirm for demand in demands) and row["state"] == "pending"
+        return ("confirm", "deny") if confirms else ("deny",)
+    if person.id == owner or person.id not in approvals.eligible(demands, people, frozenset()):
+        return ()
+    return ("approve", "deny") if row["state"] == "pending" else ("deny",)
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    found: Mapping[str, Json] = json.loads(text)
+    return tuple((quoted(name), quoted(value)) for name, value in found.items())
+
+
+def _amount(call: Row) -> str:
+    if call["amount_minor"] is None:
+        return ""
+    amount = Amount(minor=call["amount_minor"], currency=call["currency"])
+    return str(Money(amount.minor, amount.currency))

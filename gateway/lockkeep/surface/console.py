@@ -1,0 +1,248 @@
+"""The inbox: people look at what waits for them and decide. Works without JavaScript; its session is never an MCP token."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from lockkeep.errors import LockkeepError
+from lockkeep.ledger import Ledger, approvals, callers, switches
+from lockkeep.ledger.approvals import Refusal
+from lockkeep.model import Person, SwitchMode
+from lockkeep.policy.inforce import InForce
+from lockkeep.policy.people import People
+from lockkeep.surface.card import Card, card
+from lockkeep.surface.quoted import quoted
+
+COOKIE = "lockkeep_session"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+LOCAL = ("127.0.0.1", "localhost", "::1")
+Page = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the pages need."""
+
+    ledger: Ledger
+    in_force: InForce
+    clock: Callable[[], datetime]
+    secure: bool = False
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def people(self) -> People:
+        current = self.in_force.current
+        return current.people if current else People()
+
+    def owner(self, agent: str) -> str | None:
+        current = self.in_force.current
+        return current.gateway.agents.get(agent) if current else None
+
+    def known_host(self, request: Request) -> bool:
+        """Other names are refused: a page of somebody else's domain could point its name at us."""
+        return (urlsplit(f"//{request.headers.get('host', '')}").hostname or "") in (*LOCAL, *self.hosts)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request of somebody who is signed in."""
+
+    request: Request
+    person: Person
+    csrf: str
+    secret: str
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Every page. POST needs the session's own form token."""
+    pages = _Pages(desk)
+    return [
+        Route("/", pages.home, methods=["GET"]),
+        Route("/static/inbox.css", _style, methods=["GET"]),
+        Route("/sign-in", pages.sign_in, methods=["GET", "POST"]),
+        Route("/sign-out", pages.signed(pages.sign_out), methods=["POST"]),
+        Route("/inbox", pages.signed(pages.inbox), methods=["GET"]),
+        Route("/inbox/{approval}", pages.signed(pages.show), methods=["GET"]),
+        Route("/inbox/{approval}/vote", pages.signed(pages.vote), methods=["POST"]),
+        Route("/switches", pages.signed(pages.throw), methods=["POST"]),
+        Route("/switches/lift", pages.signed(pages.lift), methods=["POST"]),
+    ]
+
+
+class _Pages:
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.ledger = desk, desk.ledger
+        self.templates = Environment(
+            loader=PackageLoader("lockkeep.surface"),
+            autoescape=select_autoescape(default=True),
+            trim_blocks=True,
+        )
+        self.templates.filters["quoted"] = quoted
+
+    async def home(self, _: Request) -> Response:
+        return RedirectResponse("/inbox", 303, HEADERS)
+
+    async def sign_in(self, request: Request) -> Response:
+        """The link shows a button; only the button signs in, since link scanners open links, too."""
+        if not self.desk.known_host(request):
+            return self._plain("Unknown host.", 421)
+        if request.method == "GET":
+            return self._page("sign_in.html", code=request.query_params.get("code", ""))
+        form = await request.form()
+        now = self.desk.clock()
+        secret = await self.ledger.store.write(lambda tx: callers.sign_in(tx, str(form.get("code", "")), now))
+        if secret is None:
+            why = "This link was used before or is older than ten minutes."
+            return self._page("sign_in.html", 403, code="", problem=why)
+        answer = RedirectResponse("/inbox", 303, HEADERS)
+        answer.set_cookie(
+            COOKIE,
+            secret,
+            httponly=True,
+            samesite="lax",
+            secure=self.desk.secure,
+            max_age=12 * 3600,
+            path="/",
+        )
+        return answer
+
+    def signed(self, page: Callable[[Visit], Awaitable[Response]]) -> Page:
+        """Only with a session of somebody who still is in people.yaml; POST only with its form token."""
+
+        async def checked(request: Request) -> Response:
+            if not self.desk.known_host(request):
+                return self._plain("Unknown host.", 421)
+            secret = request.cookies.get(COOKIE, "")
+            session = callers.session(self.ledger.store.read, secret, self.desk.clock())
+            person = self.desk.people.persons.get(session.person) if session else None
+            if session is None or person is None:
+                return self._page("sign_in.html", 401, code="")
+            if request.method == "POST":
+                form = await request.form()
+                if form.get("csrf") != session.csrf:
+                    return self._plain("This form is not from your session. Go back, reload, try again.", 403)
+            return await page(Visit(request, person, session.csrf, secret))
+
+        return checked
+
+    async def sign_out(self, visit: Visit) -> Response:
+        await self.ledger.store.write(lambda tx: callers.sign_out(tx, visit.secret))
+        answer = RedirectResponse("/sign-in", 303, HEADERS)
+        answer.delete_cookie(COOKIE)
+        return answer
+
+    async def inbox(self, visit: Visit) -> Response:
+        rows = self.ledger.store.read.all("approvals_list", state=None, count=100)
+        cards = [self._card(row["id"], visit.person) for row in rows]
+        mine = [each for each in cards if each.state == "pending" and each.may]
+        others = [each for each in cards if each.state == "pending" and not each.may]
+        past = [each for each in cards if each.state != "pending"][:20]
+        return self._page("inbox.html", visit=visit, mine=mine, others=others, past=past)
+
+    async def show(self, visit: Visit) -> Response:
+        try:
+            found = self._card(visit.request.path_params["approval"], visit.person)
+        except LookupError:
+            return self._plain("There is no such approval.", 404)
+        return self._page("card.html", visit=visit, card=found)
+
+    async def vote(self, visit: Visit) -> Response:
+        """The page carries what it showed; if that is no longer what would run, people look again."""
+        form = await visit.request.form()
+        decision, approval = str(form.get("decision", "")), visit.request.path_params["approval"]
+        if decision not in ("approve", "deny", "confirm"):
+            return self._plain("approve, deny or confirm", 400)
+        try:
+            row = approvals.find(self.ledger.store.read, approval)
+        except LookupError:
+            return self._plain("There is no such approval.", 404)
+        said = await self.ledger.store.write(
+            lambda tx: approvals.vote(
+                tx, row["id"], visit.person, decision, shown=str(form.get("bound", "")), reason=str(form.get("reason", ""))[:500],
+                channel="inbox", now=self.desk.clock(), people=self.desk.people.persons, owner=self.desk.owner(row["agent"]),
+            )
+        )  # fmt: skip
+        self.ledger.events.settled(row["call"])
+        if isinstance(said, Refusal):
+            found = self._card(row["id"], visit.person)
+            return self._page(
+                "card.html", 409 if said.conflict else 403, visit=visit, card=found, problem=said.reason
+            )
+        return RedirectResponse(f"/inbox/{row['id']}", 303, HEADERS)
+
+    async def throw(self, visit: Visit) -> Response:
+        form = await visit.request.form()
+        scope, reason = str(form.get("scope", "all")).strip(), str(form.get("reason", "")).strip()[:300]
+        mode: SwitchMode = "kill" if form.get("mode") == "kill" else "pause"
+        if not reason:
+            return self._plain("Say why: the agents are told.", 400)
+        if not self.desk.people.may(visit.person.id, "kill"):
+            return self._plain("people.yaml does not give you the duty `kill`.", 403)
+        return await self._switched(
+            lambda: self.ledger.store.write(
+                lambda tx: switches.throw(
+                    tx, scope=scope, mode=mode, reason=reason, by=visit.person.id, now=self.desk.clock()
+                )
+            )
+        )
+
+    async def lift(self, visit: Visit) -> Response:
+        form = await visit.request.form()
+        scope, reason = str(form.get("scope", "")), str(form.get("reason", "")).strip()[:300]
+        if not self.desk.people.may(visit.person.id, "resume"):
+            return self._plain("people.yaml does not give you the duty `resume`.", 403)
+        alone = self.desk.people.resume_self
+        return await self._switched(
+            lambda: self.ledger.store.write(
+                lambda tx: switches.lift(
+                    tx,
+                    scope=scope,
+                    reason=reason,
+                    by=visit.person.id,
+                    now=self.desk.clock(),
+                    self_allowed=alone,
+                )
+            )
+        )
+
+    async def _switched(self, work: Callable[[], Awaitable[Any]]) -> Response:
+        try:
+            await work()
+        except LockkeepError as error:
+            return self._plain(str(error), 409)
+        return RedirectResponse("/inbox", 303, HEADERS)
+
+    def _card(self, approval: str, person: Person) -> Card:
+        read = self.ledger.store.read
+        row = approvals.find(read, approval)
+        return card(read, row["id"], person, self.desk.people.persons, self.desk.owner(row["agent"]))
+
+    def _page(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
+        thrown = switches.thrown(self.ledger.store.read) if "visit" in values else []
+        text = self.templates.get_template(template).render(thrown=thrown, now=self.desk.clock(), **values)
+        return HTMLResponse(text, status, HEADERS)
+
+    def _plain(self, text: str, status: int) -> PlainTextResponse:
+        return PlainTextResponse(text, status, HEADERS)
+
+
+async def _style(_: Request) -> Response:
+    text = files("lockkeep.surface").joinpath("static", "inbox.css").read_text(encoding="utf-8")
+    return Response(
+        text,
+        media_type="text/css",
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "max-age=300"},
+    )

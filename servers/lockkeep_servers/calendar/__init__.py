@@ -1,0 +1,1 @@
+"""The calendar server: free time, events, series, and taking changes back."""

@@ -1,0 +1,123 @@
+"""Events become occurrences: series expanded, changed ones replaced, wall times turned into instants."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from lockkeep_servers.calendar.recurrence import walls_of
+from lockkeep_servers.kit.sqlite import Row
+from lockkeep_servers.kit.times import localise, parse_time, stamp
+
+YEAR = timedelta(days=366)
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One event once. `at` names it within its series: the UTC instant it was first meant for."""
+
+    row: Row  # the event, or the row that replaces it this once
+    event_id: str
+    series_id: str | None
+    at: str
+    start: datetime
+    end: datetime
+    version: int
+
+    @property
+    def busy(self) -> bool:
+        return self.row["status"] != "cancelled" and not self.row["transparent"]
+
+    def overlaps(self, start: datetime, end: datetime) -> bool:
+        return self.start < end and start < self.end
+
+
+def wall(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def span(row: Row, begins: datetime) -> tuple[datetime, datetime]:
+    """Return the instants of one occurrence that begins at this wall time; both in the event's zone."""
+    zone = ZoneInfo(row["tz"])
+    start = localise(begins, zone)
+    if row["all_day"]:
+        return start, localise(begins + timedelta(seconds=row["length_s"]), zone)
+    return start, (start.astimezone(UTC) + timedelta(seconds=row["length_s"])).astimezone(zone)
+
+
+def once(row: Row) -> tuple[datetime, datetime]:
+    """Return the instants of an event that happens once; an ambiguous wall time is settled by what was given."""
+    zone = ZoneInfo(row["tz"])
+    start, end = parse_time(row["starts"]), parse_time(row["ends"])
+    return start.astimezone(zone), end.astimezone(zone)
+
+
+def expand(rows: Iterable[Row], begin: datetime, finish: datetime) -> list[Occurrence]:
+    """Return what happens in that time, sorted by start; cancelled ones are left out."""
+    known = list(rows)
+    replaced = {(row["series_id"], row["occurrence"]): row for row in known if row["series_id"] is not None}
+    found: list[Occurrence] = []
+    for row in known:
+        if row["series_id"] is None and row["status"] != "cancelled":
+            found += series(row, replaced) if row["rrule"] else [_single(row)]
+    seen = [one for one in found if one.overlaps(begin, finish) and one.row["status"] != "cancelled"]
+    return sorted(seen, key=lambda one: (one.start.astimezone(UTC), one.event_id, one.at))
+
+
+def series(row: Row, replaced: dict[tuple[str, str], Row]) -> list[Occurrence]:
+    return [_of_series(row, begins, replaced) for begins in walls_of(row["rrule"], wall(row["wall"]))]
+
+
+def _of_series(row: Row, begins: datetime, replaced: dict[tuple[str, str], Row]) -> Occurrence:
+    start, end = span(row, begins)
+    at = stamp(start)
+    other = replaced.get((row["id"], at))
+    if other is not None:
+        start, end = once(other)
+    return Occurrence(other or row, row["id"], row["id"], at, start, end, row["version"])
+
+
+def _single(row: Row) -> Occurrence:
+    start, end = once(row)
+    return Occurrence(row, row["id"], None, stamp(start), start, end, row["version"])
+
+
+def clashes(wanted: Sequence[Occurrence], others: Sequence[Occurrence]) -> list[Occurrence]:
+    """Return the busy others that any wanted busy one runs into; both sorted by start."""
+    taken = [one for one in others if one.busy]
+    found: list[Occurrence] = []
+    first = 0
+    longest = max((one.end - one.start for one in taken), default=timedelta())
+    for mine in (one for one in wanted if one.busy):
+        while first < len(taken) and taken[first].start + longest <= mine.start:
+            first += 1
+        for other in taken[first:]:
+            if other.start >= mine.end:
+                break
+            if other.overlaps(mine.start, mine.end):
+                found.append(other)
+    return found
+
+
+def view(row: Row, start: datetime, end: datetime) -> dict[str, Any]:
+    """Return what people see of an event at these instants."""
+    day = row["all_day"]
+    return {
+        "title": row["title"],
+        "start": start.date().isoformat() if day else start.isoformat(),
+        "end": end.date().isoformat() if day else end.isoformat(),
+        "tz": row["tz"],
+        "all_day": bool(day),
+        "location": row["location"],
+        "description": row["description"],
+        "rrule": row["rrule"],
+        "attendees": json.loads(row["attendees"]),
+        "status": row["status"],
+    }
+
+
+def first_view(row: Row) -> dict[str, Any]:
+    start, end = span(row, wall(row["wall"])) if row["rrule"] else once(row)
+    return view(row, start, end)

@@ -1,0 +1,1 @@
+"""The CRM server: leads, contacts, companies, deals and who owns them."""

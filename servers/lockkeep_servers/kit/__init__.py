@@ -1,0 +1,1 @@
+"""What every tool server is built from; it imports none of them."""

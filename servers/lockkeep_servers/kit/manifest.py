@@ -1,0 +1,63 @@
+"""`manifest.yaml`: what each tool does. The one source of annotations and of `_meta["lockkeep/effect"]`."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from mcp_types import ToolAnnotations
+
+EFFECT = "lockkeep/effect"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, in C where it was built
+CLASSES = ("read", "note", "write", "money", "customer_visible", "irreversible")
+HINTS = frozenset({"destructive", "idempotent", "open_world"})
+
+
+class ManifestError(ValueError):
+    """The manifest and the tools do not fit. The sentence names the tool and what is missing."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one tool does, and the hints hosts are shown."""
+
+    effect: Mapping[str, Any]
+    hints: frozenset[str]
+
+    @property
+    def writes(self) -> bool:
+        return self.effect["class"] != "read"
+
+    @property
+    def annotations(self) -> ToolAnnotations:
+        if not self.writes:  # the other two mean nothing for a read
+            return ToolAnnotations(read_only_hint=True, open_world_hint="open_world" in self.hints)
+        return ToolAnnotations(
+            read_only_hint=False,
+            destructive_hint="destructive" in self.hints,
+            idempotent_hint="idempotent" in self.hints,
+            open_world_hint="open_world" in self.hints,
+        )
+
+
+def read_manifest(path: Path, server: str, tools: Collection[str]) -> Mapping[str, Entry]:
+    """Return one entry for each tool; a tool without one, or an entry without its tool, stops the start."""
+    text = path.read_text(encoding="utf-8")
+    entries = cast(dict[str, dict[str, Any]], yaml.load(text, LOADER)["tools"])  # noqa: S506  (a safe loader)
+    if unmatched := sorted(set(entries) ^ set(tools)):
+        raise ManifestError(f"{server}: {unmatched[0]} stands in the manifest or in the code, not in both.")
+    return {name: _entry(server, name, dict(entry)) for name, entry in entries.items()}
+
+
+def _entry(server: str, name: str, entry: dict[str, Any]) -> Entry:
+    hints = frozenset(cast(list[str], entry.pop("hints", [])))
+    if unknown := hints - HINTS:
+        raise ManifestError(f"{server}.{name}: {min(unknown)} is no hint.")
+    if entry.get("class") not in CLASSES:
+        raise ManifestError(f"{server}.{name}: class must be one of {', '.join(CLASSES)}.")
+    if entry["class"] != "read" and "undo" not in entry:
+        raise ManifestError(
+            f"{server}.{name}: a tool that writes says how it is undone (undo: none if it is not)."
+        )
+    return Entry(entry, hints)  # without `operation` it is SERVER.TOOL
