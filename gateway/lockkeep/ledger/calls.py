@@ -1,5 +1,6 @@
 """The rows of calls: written in the state their gates lead to, found again for repeats, read back as outcomes."""
 
+import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,6 @@ from datetime import datetime, timedelta
 
 from lockkeep.errors import NotFound
 from lockkeep.ledger import audit
-from lockkeep.ledger.digests import digest
 from lockkeep.model import (
     Allow,
     Arguments,
@@ -160,7 +160,7 @@ def record(
 def digest_with_salt(tx: Tx, call: str, value: Json) -> str | None:
     """A digest that says nothing once the call's payload, and with it the salt, is deleted."""
     row = tx.one("payload_get", call=call)
-    return digest({"salt": row["salt"], "value": value}) if row else None
+    return hashlib.sha256((row["salt"] + dump(value)).encode()).hexdigest() if row else None
 
 
 def verdicts(findings: Sequence[Finding]) -> list[dict[str, Json]]:
@@ -213,7 +213,8 @@ def loads(text: str) -> Json:
 
 
 def dump(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    """Compact and sorted, in ASCII: half a character in a server's answer must not stop a settle."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: object) -> Json:

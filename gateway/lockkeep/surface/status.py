@@ -93,6 +93,8 @@ class Own:
 
 
 def _told(outcome: Outcome) -> Json:
+    if isinstance(outcome, Succeeded) and outcome.withheld:
+        return {"status": "succeeded", "withheld": True}
     if isinstance(outcome, Succeeded):
         return {"status": "succeeded", "result": outcome.result.get("structuredContent")}
     if isinstance(outcome, Denied):

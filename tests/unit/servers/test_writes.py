@@ -191,3 +191,21 @@ async def test_a_stale_version_writes_nothing(
         error = await desk.refused(tool, **args, expected_version="0")
 
         assert (error["code"], tables(tmp_path, whole=True)) == ("conflict", stored)
+
+
+async def test_two_servers_on_one_file_share_their_keys(tmp_path: Path) -> None:
+    async with open_desk("crm", tmp_path) as one, open_desk("crm", tmp_path) as other:
+        answers: list[tuple[int, str]] = []
+
+        async def call(desk: Desk, number: int) -> None:
+            lead = {**LEAD, "email": f"n{number}@kestrel.example"}
+            made = await desk.ok("upsert_lead", **lead, idempotency_key=f"step-{number:04}")
+            answers.append((number, made["id"]))
+
+        async with anyio.create_task_group() as callers:
+            for number in range(20):
+                callers.start_soon(call, one, number)
+                callers.start_soon(call, other, number)
+
+    assert len(answers) == 40
+    assert len(set(answers)) == len({id for _, id in answers}) == 20
