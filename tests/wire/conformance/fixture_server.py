@@ -1,0 +1,141 @@
+"""The MCP server the conformance suite expects to find, low-level and without any policy of its own."""
+
+import asyncio
+import base64
+import struct
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import mcp_types as types
+from mcp import MCPError
+from mcp.server import Server, ServerRequestContext
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.shared.subscriptions import ToolsListChanged
+
+Context = ServerRequestContext[Any]
+Answer = types.CallToolResult | types.InputRequiredResult
+MISSING_CAPABILITY = -32021
+STEP = 0.05  # seconds between two signs of progress, as the suite asks
+
+
+def text(said: str, *, error: bool = False) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(text=said)], is_error=error)
+
+
+def png() -> str:
+    """One red pixel."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0\xff\0\0")) + chunk(b"IEND", b"")
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + parts).decode()
+
+
+def wav() -> str:
+    """One sample of silence."""
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8)
+    body = b"WAVE" + form + struct.pack("<4sI", b"data", 2) + b"\x80\x80"
+    return base64.b64encode(struct.pack("<4sI", b"RIFF", len(body)) + body).decode()
+
+
+def resource(uri: str, kind: str, said: str) -> types.EmbeddedResource:
+    return types.EmbeddedResource(resource=types.TextResourceContents(uri=uri, mime_type=kind, text=said))
+
+
+def image() -> types.ImageContent:
+    return types.ImageContent(data=png(), mime_type="image/png")
+
+
+class Fixture:
+    """One method per tool; the tool is called what the method is called, with `test_` before it."""
+
+    def __init__(self) -> None:
+        self.bus = InMemorySubscriptionBus()
+        self.tools: dict[str, Callable[[Context], Awaitable[Answer]]] = {
+            f"test_{each.__name__}": each
+            for each in (
+                self.simple_text, self.image_content, self.audio_content, self.embedded_resource,
+                self.multiple_content_types, self.error_handling, self.tool_with_progress, self.logging_tool,
+                self.missing_capability, self.streaming_elicitation, self.trigger_tool_change,
+            )
+        }  # fmt: skip
+
+    def server(self) -> Server[Any]:
+        return Server(
+            "conformance-fixture",
+            version="1",
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+            on_subscriptions_listen=ListenHandler(self.bus),
+            get_tool_input_schema=lambda _: SCHEMA,
+        )
+
+    async def _list(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[listed(name, each.__doc__) for name, each in self.tools.items()])
+
+    async def _call(self, context: Context, params: types.CallToolRequestParams) -> Answer:
+        if (tool := self.tools.get(params.name)) is None:
+            raise MCPError(-32602, f"Unknown tool: {params.name}")
+        return await tool(context)
+
+    async def simple_text(self, _: Context) -> Answer:
+        """Says one sentence."""
+        return text("This is a simple text response for testing.")
+
+    async def image_content(self, _: Context) -> Answer:
+        """Shows one pixel."""
+        return types.CallToolResult(content=[image()])
+
+    async def audio_content(self, _: Context) -> Answer:
+        """Plays silence."""
+        return types.CallToolResult(content=[types.AudioContent(data=wav(), mime_type="audio/wav")])
+
+    async def embedded_resource(self, _: Context) -> Answer:
+        """Hands out a text."""
+        found = resource("test://embedded-resource", "text/plain", "This is an embedded resource content.")
+        return types.CallToolResult(content=[found])
+
+    async def multiple_content_types(self, _: Context) -> Answer:
+        """Hands out a sentence, a pixel and a record together."""
+        record = resource("test://mixed-content-resource", "application/json", '{"test":"data","value":123}')
+        first = types.TextContent(text="Multiple content types test:")
+        return types.CallToolResult(content=[first, image(), record])
+
+    async def error_handling(self, _: Context) -> Answer:
+        """Always fails."""
+        return text("This tool intentionally returns an error for testing", error=True)
+
+    async def tool_with_progress(self, context: Context) -> Answer:
+        """Tells three times how far it is."""
+        for done in (0, 50, 100):
+            await context.session.report_progress(done, 100)
+            await asyncio.sleep(STEP)
+        return text("Progress was told.")
+
+    async def logging_tool(self, _: Context) -> Answer:
+        """Works without a word in the log, for nobody asked for one."""
+        return text("Nothing was logged.")
+
+    async def missing_capability(self, _: Context) -> Answer:
+        """Wants to sample a model, and refuses callers without one."""
+        wanted = {"requiredCapabilities": {"sampling": {}}}
+        raise MCPError(MISSING_CAPABILITY, "Sampling is needed", wanted)
+
+    async def streaming_elicitation(self, _: Context) -> Answer:
+        """Asks the caller's person something, if the caller has one."""
+        return types.InputRequiredResult(request_state="asked")
+
+    async def trigger_tool_change(self, _: Context) -> Answer:
+        """Tells listeners that the list of tools changed."""
+        await self.bus.publish(ToolsListChanged())
+        return text("Told.")
+
+
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+def listed(name: str, description: str | None) -> types.Tool:
+    return types.Tool(name=name, description=description, input_schema=SCHEMA)
