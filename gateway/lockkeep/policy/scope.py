@@ -32,6 +32,8 @@ def scope_of(tool: Tool, reads: Mapping[str, Type]) -> Scope:
     _add(names, "args", "args", arguments)
     call = Type("object", fields={**CALLER, **_facts(tool)})
     _add(names, "call", "call", call)
+    for name in _same_field(tool):
+        names[name] = [root for root in names[name] if root.path[0] == "args"] or names[name]
     looked_up = Type("object", fields=reads)
     names["read"] = [Root(("read",), looked_up, lambda env: env["read"])]
     for name, kind in reads.items():
@@ -55,6 +57,13 @@ def _facts(tool: Tool) -> dict[str, Type]:
     if tool.effect.get("amount"):
         facts["amount"] = replace(MONEY, maybe=True)
     return facts
+
+
+def _same_field(tool: Tool) -> list[str]:
+    """Names of the manifest that only point at an argument of that name: two names for one field are no clash."""
+    amount = tool.effect.get("amount") or {}
+    found = ["amount"] if (amount.get("minor"), amount.get("currency")) == ("args.amount_minor", "args.currency") else []
+    return [*found, "subject"] if tool.effect.get("subject") == "args.subject" else found
 
 
 def _add(names: dict[str, list[Root]], long: str, key: str, kind: Type) -> None:

@@ -50,7 +50,11 @@ def image() -> types.ImageContent:
 
 
 class Fixture:
-    """One method per tool; the tool is called what the method is called, with `test_` before it."""
+    """One method per tool; the tool is called what the method is called, with `test_` before it.
+
+    The suite has more tools that ask the caller's model or person back. Three stand for them: the gateway forwards
+    none, and the day it does, these turn their entries in expected.yml stale.
+    """
 
     def __init__(self) -> None:
         self.bus = InMemorySubscriptionBus()
@@ -60,6 +64,8 @@ class Fixture:
                 self.simple_text, self.image_content, self.audio_content, self.embedded_resource,
                 self.multiple_content_types, self.error_handling, self.tool_with_progress, self.logging_tool,
                 self.missing_capability, self.streaming_elicitation, self.trigger_tool_change,
+                self.input_required_result_elicitation, self.input_required_result_sampling,
+                self.input_required_result_list_roots,
             )
         }  # fmt: skip
 
@@ -70,11 +76,12 @@ class Fixture:
             on_list_tools=self._list,
             on_call_tool=self._call,
             on_subscriptions_listen=ListenHandler(self.bus),
-            get_tool_input_schema=lambda _: SCHEMA,
+            get_tool_input_schema=lambda _: NO_ARGUMENTS,
         )
 
     async def _list(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[listed(name, each.__doc__) for name, each in self.tools.items()])
+        found = [listed(name, each.__doc__, NO_ARGUMENTS) for name, each in self.tools.items()]
+        return types.ListToolsResult(tools=[*found, listed(FULL_SCHEMA_TOOL, "Takes an address.", FULL_SCHEMA)])
 
     async def _call(self, context: Context, params: types.CallToolRequestParams) -> Answer:
         if (tool := self.tools.get(params.name)) is None:
@@ -125,8 +132,20 @@ class Fixture:
         raise MCPError(MISSING_CAPABILITY, "Sampling is needed", wanted)
 
     async def streaming_elicitation(self, _: Context) -> Answer:
-        """Asks the caller's person something, if the caller has one."""
-        return types.InputRequiredResult(request_state="asked")
+        """Asks the caller's person something."""
+        return asking("user_name", PERSON)
+
+    async def input_required_result_elicitation(self, _: Context) -> Answer:
+        """Asks the caller's person for a name."""
+        return asking("user_name", PERSON)
+
+    async def input_required_result_sampling(self, _: Context) -> Answer:
+        """Asks the caller's model for a capital."""
+        return asking("capital", MODEL)
+
+    async def input_required_result_list_roots(self, _: Context) -> Answer:
+        """Asks the caller for its folders."""
+        return asking("roots", types.ListRootsRequest())
 
     async def trigger_tool_change(self, _: Context) -> Answer:
         """Tells listeners that the list of tools changed."""
@@ -134,8 +153,50 @@ class Fixture:
         return text("Told.")
 
 
-SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
+PERSON = types.ElicitRequest(
+    params=types.ElicitRequestFormParams(
+        message="What is your name?",
+        requested_schema={"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+    )
+)
+MODEL = types.CreateMessageRequest(
+    params=types.CreateMessageRequestParams(
+        messages=[types.SamplingMessage(role="user", content=types.TextContent(text="The capital of France?"))],
+        max_tokens=100,
+    )
+)
 
 
-def listed(name: str, description: str | None) -> types.Tool:
-    return types.Tool(name=name, description=description, input_schema=SCHEMA)
+def asking(name: str, question: types.InputRequest) -> types.InputRequiredResult:
+    return types.InputRequiredResult(input_requests={name: question})
+
+
+def listed(name: str, description: str | None, schema: dict[str, Any]) -> types.Tool:
+    return types.Tool(name=name, description=description, input_schema=schema)
+
+
+NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
+FULL_SCHEMA_TOOL = "json_schema_2020_12_tool"
+FULL_SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "$defs": {
+        "address": {
+            "$anchor": "addressDef",
+            "type": "object",
+            "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
+        }
+    },
+    "properties": {
+        "name": {"type": "string"},
+        "address": {"$ref": "#/$defs/address"},
+        "contactMethod": {"type": "string", "enum": ["phone", "email"]},
+        "phone": {"type": "string"},
+        "email": {"type": "string"},
+    },
+    "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
+    "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
+    "then": {"required": ["phone"]},
+    "else": {"required": ["email"]},
+    "additionalProperties": False,
+}

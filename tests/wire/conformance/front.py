@@ -20,12 +20,15 @@ from lockkeep.app import running
 from lockkeep.settings import Settings
 
 HERE = Path(__file__).parent
+RULES = "rules.yaml"
 LOCKKEEP = Path(sys.executable).with_name("lockkeep")
 
 
 class _Server(uvicorn.Server):
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=1))
+        super().__init__(
+            uvicorn.Config(app, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=1)
+        )
         self.up = anyio.Event()
 
     @contextlib.contextmanager
@@ -67,11 +70,14 @@ def prepared(folder: Path, port: int) -> str:
     """The suite's token, once our policies are in force there and the fixture's tools are accepted."""
     lockkeep(folder, "init", "--admin", "ada")
     shutil.rmtree(folder / "policies")
-    shutil.copytree(HERE / "policies", folder / "policies")
+    # Rules may only name accepted tools, so they come after the tools.
+    shutil.copytree(HERE / "policies", folder / "policies", ignore=shutil.ignore_patterns(RULES))
     file = folder / "policies" / "gateway.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("PORT", str(port)), encoding="utf-8")
-    (seen,) = json.loads(lockkeep(folder, "catalog", "pull", "test", "--json"))
-    lockkeep(folder, "catalog", "accept", "test", "--expect", seen["hash"])
+    for seen in json.loads(lockkeep(folder, "catalog", "pull", "--json")):
+        lockkeep(folder, "catalog", "accept", seen["integration"], "--expect", seen["hash"])
+    shutil.copy(HERE / "policies" / RULES, folder / "policies")
+    lockkeep(folder, "policy", "activate", "--reason", "conformance")
     return lockkeep(folder, "token", "create", "--user", "ada", "--agent", "suite").strip()
 
 
