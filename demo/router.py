@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from lockkeep_client import Denied, Failed, GatewayClient, Outcome, Pending, Succeeded
-
 from demo.leads import Lead
+from lockkeep_client import Denied, Failed, GatewayClient, Outcome, Pending, Succeeded
 
 Word = Literal["routed", "denied", "pending", "known", "person", "failed"]
 MEETING_MIN = 30
@@ -64,7 +63,7 @@ class Router:
             if "owner_id" in record:
                 name = next((each["name"] for each in owners if each["id"] == record["owner_id"]), "somebody")
                 return replace(done, word="known", reason=f"in the CRM already, {name} has it")
-            owner = choose(owners, lead.country)
+            owner = choose(owners, lead)
             if owner is None:
                 return replace(done, reason=f"no representative sells in {lead.country}")
             done = replace(done, owner=owner)
@@ -78,8 +77,7 @@ class Router:
         """People have decided. If they agreed, the gateway assigned the lead itself; the meeting is left to do."""
         try:
             _value(outcome)
-            assert waiting.owner is not None  # noqa: S101 - the assignment that waited named one
-            return await self._book(waiting, waiting.owner)
+            return await self._book(waiting, waiting.owner) if waiting.owner else waiting
         except Stopped as stopped:
             return _ended(waiting, stopped.outcome)
 
@@ -91,7 +89,7 @@ class Router:
         """The lead stands in the CRM once, as the company directory writes its company."""
         found = await self._client.call("crm.enrich_company", {"domain": lead.domain})
         # Not every company is listed: that ends nothing. A refusal does.
-        listed = {} if isinstance(found, Failed) else _value(found)
+        listed: Mapping[str, Any] = {} if isinstance(found, Failed) else _value(found)
         made = await self.call(
             "crm.upsert_lead", email=lead.email, company=listed.get("name", lead.company), name=lead.name,
             country=lead.country, source=lead.source, value_minor=lead.value_minor, currency=lead.currency,
@@ -119,13 +117,15 @@ def title_of(lead: Lead) -> str:
     return f"Outreach: {lead.company} ({lead.email})"
 
 
-def choose(owners: list[dict[str, Any]], country: str) -> Owner | None:
-    """Who sells in the country and has room; of several, who has the fewest open leads."""
-    able = [each for each in owners if country in each["countries"] and each["open_leads"] < each["capacity"]]
+def choose(owners: list[dict[str, Any]], lead: Lead) -> Owner | None:
+    """Who sells in the lead's country and has room; several take turns, line by line."""
+    able = [
+        each for each in owners if lead.country in each["countries"] and each["open_leads"] < each["capacity"]
+    ]
     if not able:
         return None
-    best = min(able, key=lambda each: each["open_leads"])
-    return Owner(best["id"], best["name"], best["tz"])
+    turn = able[lead.line % len(able)]
+    return Owner(turn["id"], turn["name"], turn["tz"])
 
 
 def _value(outcome: Outcome) -> Mapping[str, Any]:

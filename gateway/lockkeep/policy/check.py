@@ -1,68 +1,24 @@
 """A tree in a scope becomes checked code: its type, how to run it, what it reads, what it proves when true or false."""
 
-import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from lockkeep.policy import runtime
+from lockkeep.policy.checked import NOTHING, Code, Path, Root, Run, Scope
+from lockkeep.policy.functions import call
 from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.parser import Attr, Binary, Call, Choice, Index, Items, Lit, Name, Tree, Unary, path_of
+from lockkeep.policy.operators import binary
+from lockkeep.policy.parser import Attr, Binary, Call, Choice, Index, Items, Lit, Name, Tree, Unary
 from lockkeep.policy.positions import nearest
 from lockkeep.policy.runtime import MISSING, Env, Money, Value
-from lockkeep.policy.types import ANY, BOOL, DURATION, MONEY, NULL, NUMBER, TEXT, TIME, Type
+from lockkeep.policy.types import ANY, BOOL, DURATION, MONEY, NUMBER, TEXT, Type
 
-Path = tuple[str, ...]
-Run = Callable[[Env], Value]
-NOTHING: frozenset[Path] = frozenset()
+LITERALS = {"number": NUMBER, "money": MONEY, "duration": DURATION, "text": TEXT, "bool": BOOL}
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """Checked code. `reads`: the look-ups it touches; `sure`, `sure_not`: what is there if it is true, or false."""
-
-    type: Type
-    run: Run
-    at: int
-    reads: frozenset[str] = frozenset()
-    sure: frozenset[Path] = NOTHING
-    sure_not: frozenset[Path] = NOTHING
-    path: Path | None = None
-    literal: bool = False
-    value: Value = None
-    parts: tuple["Code", ...] = ()
-    label: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """What a bare name stands for."""
-
-    path: Path
-    type: Type
-    run: Run
-    reads: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The names a condition may use. A name with two meanings is an error where it is used."""
-
-    names: Mapping[str, tuple[Root, ...]]
-    known: frozenset[Path] = NOTHING
-
-    def knowing(self, more: frozenset[Path]) -> "Scope":
-        return replace(self, known=self.known | more) if more else self
-
-    def with_item(self, name: str, root: Root) -> "Scope":
-        return replace(self, names={**self.names, name: (root,)})
-
-
-@dataclass(slots=True)
 class Checker:
     """Checks one condition; raises Unreadable at the first thing that does not fit."""
-
-    depth: int = field(default=0)
 
     def condition(self, tree: Tree, scope: Scope) -> Code:
         """Code that answers true or false."""
@@ -85,10 +41,7 @@ class Checker:
                 f"'{name}' can be missing or null",
                 f"guard it: has({name}) && …, or default({name}, …)",
             )
-        run, label = code.run, code.label
-        return replace(
-            code, type=code.type.sure(), run=lambda env: runtime.needed(run(env), label or "a value")
-        )
+        return replace(code, type=code.type.sure(), run=_needed(code.run, code.label or "a value"))
 
     def maybe(self, tree: Tree, scope: Scope) -> Code:
         """Code whose value may be missing."""
@@ -102,10 +55,6 @@ class Checker:
             case Index():
                 return self.index(tree, scope)
             case Call():
-                from lockkeep.policy.functions import (
-                    call,  # the two need each other: functions check their arguments
-                )
-
                 return call(self, tree, scope)
             case Unary():
                 return self.unary(tree, scope)
@@ -117,57 +66,57 @@ class Checker:
                 return self.items(tree, scope)
 
     def attribute(self, tree: Attr, scope: Scope, lenient: bool = False) -> Code:
-        before = self.maybe(tree.of, scope)
+        """A field. Lenient: whatever it belongs to may be missing, too."""
+        if scope.reads and isinstance(tree.of, Name) and tree.of.name == "read":
+            return _looked_up(tree, scope)
+        if lenient and isinstance(tree.of, Attr):
+            before = self.attribute(tree.of, scope, lenient=True)
+        else:
+            before = self.maybe(tree.of, scope)
         of = before if lenient else self.sure(before, scope)
-        found = of.type.attribute(tree.name)
-        label = f"{of.label}.{tree.name}" if of.label else tree.name
         if of.type.kind not in ("object", "any"):
             raise Unreadable(tree.at, f"'{of.label}' is {of.type} and has no fields")
+        found = of.type.attribute(tree.name)
         if found is None:
             raise Unreadable(
                 tree.at, f"'{of.label}' has no field '{tree.name}'", nearest(tree.name, of.type.names())
             )
-        run = _field(of.run, tree.name, found)
+        label = f"{of.label}.{tree.name}" if of.label else tree.name
         path = (*of.path, tree.name) if of.path is not None else None
-        maybe = found.maybe or (lenient and before.type.maybe)
-        return Code(replace(found, maybe=maybe), run, tree.at, of.reads, path=path, label=label)
+        kind = replace(found, maybe=found.maybe or (lenient and before.type.maybe))
+        return Code(kind, _field(of.run, tree.name, found), tree.at, of.reads, path=path, label=label)
 
     def index(self, tree: Index, scope: Scope) -> Code:
         of, index = self.value(tree.of, scope), self.value(tree.index, scope)
         if of.type.kind not in ("list", "any") or index.type.kind not in ("number", "any"):
             raise Unreadable(tree.at, "only a list is indexed, by a whole number")
-        item, convert = of.type.item or ANY, _converter(of.type.item or ANY)
+        item = of.type.item or ANY
 
         def run(env: Env) -> Value:
-            items, at = of.run(env), index.run(env)
-            if not isinstance(items, list) or not isinstance(at, int) or not 0 <= at < len(items):  # pyright: ignore[reportUnknownArgumentType]
-                return MISSING
-            return convert(items[at])
+            items, at = of.run(env), runtime.number(index.run(env))
+            if not runtime.is_array(items):
+                raise runtime.EvalError(f"'{of.label}' is not a list")
+            there = isinstance(at, int) and 0 <= at < len(items)
+            return runtime.converted(item.kind, items[int(at)]) if there else MISSING
 
-        return Code(replace(item, maybe=True), run, tree.at, of.reads | index.reads, label=f"{of.label}[…]")
+        reads = of.reads | index.reads
+        return Code(replace(item, maybe=True), run, tree.at, reads, parts=(of, index), label=f"{of.label}[…]")
 
     def unary(self, tree: Unary, scope: Scope) -> Code:
         if tree.op == "!":
             code = self.condition(tree.of, scope)
-            run = code.run
-            return replace(
-                code,
-                run=lambda env: not run(env),
-                sure=code.sure_not,
-                sure_not=code.sure,
-                parts=(code,),
-                path=None,
-            )
+            return Code(
+                BOOL, _opposite(code.run), tree.at, code.reads, sure=code.sure_not, sure_not=code.sure,
+                parts=(code,), label=code.label,
+            )  # fmt: skip
         code = self.value(tree.of, scope)
         if code.type.kind not in ("number", "money", "duration", "any"):
             raise Unreadable(tree.at, f"'-' before {code.type}")
-        run = code.run
-
-        def negative(env: Env) -> Value:
-            value = run(env)
-            return -value if isinstance(value, timedelta) else runtime.multiply(value, -1)
-
-        return replace(code, run=negative, path=None, value=_negated(code), at=tree.at)
+        kind, value = replace(code.type, options=()), _negative(code.value) if code.literal else None
+        return Code(
+            kind, lambda env: _negative(code.run(env)), tree.at, code.reads, literal=code.literal, value=value,
+            parts=(code,),
+        )  # fmt: skip
 
     def binary(self, tree: Binary, scope: Scope) -> Code:
         if tree.op in ("&&", "||"):
@@ -175,12 +124,17 @@ class Checker:
         if tree.op in ("==", "!=") and (null := self.null_test(tree, scope)):
             return null
         left, right = self.value(tree.left, scope), self.value(tree.right, scope)
-        from lockkeep.policy.operators import binary
-
         kind, run = binary(tree, left, right)
-        return Code(
-            kind, _two(left.run, right.run, run), tree.at, left.reads | right.reads, parts=(left, right)
-        )
+        reads, parts = left.reads | right.reads, (left, right)
+        if tree.op == "in":
+            return Code(
+                kind,
+                lambda env: runtime.among(left.run(env), right.run(env), env),
+                tree.at,
+                reads,
+                parts=parts,
+            )
+        return Code(kind, _two(left.run, right.run, run), tree.at, reads, parts=parts)
 
     def logic(self, tree: Binary, scope: Scope) -> Code:
         left = self.condition(tree.left, scope)
@@ -209,8 +163,7 @@ class Checker:
         code = self.present(other, scope)
         if tree.op == "!=":
             return code
-        run = code.run
-        return replace(code, run=lambda env: not run(env), sure=code.sure_not, sure_not=code.sure)
+        return replace(code, run=_opposite(code.run), sure=code.sure_not, sure_not=code.sure)
 
     def present(self, tree: Tree, scope: Scope) -> Code:
         """`has(x)`, and `x != null`: there and not null."""
@@ -225,16 +178,17 @@ class Checker:
             runtime.touched(value)
             return value is not MISSING and value is not None
 
-        return Code(BOOL, there, code.at, code.reads, sure=proved, label=f"has({code.label})")
+        return Code(BOOL, there, code.at, code.reads, sure=proved, parts=(code,), label=f"has({code.label})")
 
     def choice(self, tree: Choice, scope: Scope) -> Code:
         test = self.condition(tree.test, scope)
         yes = self.maybe(tree.yes, scope.knowing(test.sure))
         no = self.maybe(tree.no, scope.knowing(test.sure_not))
-        if yes.type.kind != no.type.kind and "any" not in (yes.type.kind, no.type.kind):
-            raise Unreadable(tree.at, f"one side of ':' is {yes.type}, the other {no.type}")
-        run: Run = lambda env: yes.run(env) if test.run(env) else no.run(env)  # noqa: E731
-        kind = replace(yes.type, maybe=yes.type.maybe or no.type.maybe, options=())
+        kind = _either(tree, _known(yes, scope.knowing(test.sure)), _known(no, scope.knowing(test.sure_not)))
+
+        def run(env: Env) -> Value:
+            return yes.run(env) if test.run(env) else no.run(env)
+
         return Code(kind, run, tree.at, test.reads | yes.reads | no.reads, parts=(test, yes, no))
 
     def items(self, tree: Items, scope: Scope) -> Code:
@@ -243,7 +197,7 @@ class Checker:
         if len(kinds) > 1 and "any" not in kinds:
             raise Unreadable(tree.at, "the items of a list are of one type")
         runs = [code.run for code in codes]
-        item = replace(codes[0].type, options=()) if codes else ANY
+        item = replace(codes[0].type, options=()) if len(kinds) == 1 else ANY
         literal = all(code.literal for code in codes)
         reads = frozenset[str]().union(*(code.reads for code in codes))
         return Code(
@@ -253,7 +207,6 @@ class Checker:
 
 
 def _literal(tree: Lit) -> Code:
-    kinds = {"number": NUMBER, "money": MONEY, "duration": DURATION, "text": TEXT, "bool": BOOL, "null": NULL}
     value: Value = tree.value
     if tree.kind == "money":
         value = Money(*value)
@@ -261,37 +214,58 @@ def _literal(tree: Lit) -> Code:
         value = timedelta(seconds=value)
     elif tree.kind == "null":
         raise Unreadable(tree.at, "null is only compared, with == or !=")
-    return Code(kinds[tree.kind], lambda env: value, tree.at, literal=True, value=value)
+    return Code(LITERALS[tree.kind], lambda env: value, tree.at, literal=True, value=value)
 
 
 def _name(tree: Name, scope: Scope) -> Code:
+    if scope.reads and tree.name == "read":
+        raise Unreadable(tree.at, "'read' alone is no value", f"write read.{min(scope.reads)}")
     roots = scope.names.get(tree.name, ())
     if not roots:
         raise Unreadable(tree.at, f"'{tree.name}' is not known here", nearest(tree.name, scope.names))
     if len({root.path for root in roots}) > 1:
         ways = " or ".join(".".join(root.path) for root in roots)
         raise Unreadable(tree.at, f"'{tree.name}' is ambiguous: write {ways}")
-    root = roots[0]
-    return Code(root.type, root.run, tree.at, root.reads, path=root.path, label=tree.name)
+    return _of(roots[0], tree.at, tree.name)
+
+
+def _looked_up(tree: Attr, scope: Scope) -> Code:
+    """`read.NAME`: the long form is the same look-up as the bare name."""
+    root = scope.reads.get(tree.name)
+    if root is None:
+        raise Unreadable(
+            tree.at, f"there is no look-up '{tree.name}' for this tool", nearest(tree.name, scope.reads)
+        )
+    return _of(root, tree.at, f"read.{tree.name}")
+
+
+def _of(root: Root, at: int, label: str) -> Code:
+    return Code(root.type, root.run, at, root.reads, path=root.path, label=label)
 
 
 def _field(before: Run, name: str, found: Type) -> Run:
     if found.kind == "money":
         return lambda env: runtime.money_view(before(env), name)
-    convert = _converter(found)
-
-    def run(env: Env) -> Value:
-        value = runtime.attribute(before(env), name)
-        return value if value is MISSING else convert(value)
-
-    return run
+    return lambda env: runtime.converted(found.kind, runtime.attribute(before(env), name))
 
 
-def _converter(kind: Type) -> Callable[[Value], Value]:
-    return runtime.CONVERT.get(kind.kind, lambda value: value)
+def _known(code: Code, scope: Scope) -> Type:
+    return code.type.sure() if code.path is not None and code.path in scope.known else code.type
 
 
-converter = _converter
+def _either(tree: Choice, yes: Type, no: Type) -> Type:
+    if yes.kind != no.kind and "any" not in (yes.kind, no.kind):
+        raise Unreadable(tree.at, f"one side of ':' is {yes}, the other {no}")
+    kind = yes if yes.kind == no.kind else ANY
+    return replace(kind, maybe=yes.maybe or no.maybe, options=())
+
+
+def _needed(run: Run, label: str) -> Run:
+    return lambda env: runtime.needed(run(env), label)
+
+
+def _opposite(run: Run) -> Run:
+    return lambda env: not run(env)
 
 
 def _truth(run: Run, label: str) -> Run:
@@ -302,14 +276,8 @@ def _two(left: Run, right: Run, run: Callable[[Value, Value], Value]) -> Run:
     return lambda env: run(left(env), right(env))
 
 
-def _negated(code: Code) -> Value:
-    return (
-        runtime.multiply(code.value, -1) if code.literal and code.type.kind in ("number", "money") else None
-    )
+def _negative(value: Value) -> Value:
+    return -value if isinstance(value, timedelta) else runtime.multiply(value, -1)
 
 
-ORDER = {
-    "<": runtime.ordered(operator.lt), "<=": runtime.ordered(operator.le), ">": runtime.ordered(operator.gt),
-    ">=": runtime.ordered(operator.ge),
-}  # fmt: skip
-__all__ = ["ORDER", "TIME", "Checker", "Code", "Root", "Scope", "converter", "path_of"]
+__all__ = ["Checker", "Code", "Path", "Root", "Run", "Scope"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lockkeep.policy import runtime
-from lockkeep.policy.check import Checker, Code, Root, Scope, converter
+from lockkeep.policy.checked import Checks, Code, Root, Run, Scope
 from lockkeep.policy.lexer import Unreadable
 from lockkeep.policy.parser import Call, Name, Tree
 from lockkeep.policy.positions import nearest
@@ -16,7 +16,7 @@ METHODS = ("startsWith", "endsWith", "contains", "like", "exists", "all", "sum",
 LOOPS = ("exists", "all", "sum", "first")
 
 
-def call(checker: Checker, tree: Call, scope: Scope) -> Code:
+def call(checker: Checks, tree: Call, scope: Scope) -> Code:
     """Checked code for a function or a method."""
     if tree.of is None:
         if tree.name not in FUNCTIONS:
@@ -36,12 +36,12 @@ def _count(tree: Call, *allowed: int) -> None:
         )
 
 
-def _has(checker: Checker, tree: Call, scope: Scope) -> Code:
+def _has(checker: Checks, tree: Call, scope: Scope) -> Code:
     _count(tree, 1)
     return checker.present(tree.args[0], scope)
 
 
-def _default(checker: Checker, tree: Call, scope: Scope) -> Code:
+def _default(checker: Checks, tree: Call, scope: Scope) -> Code:
     _count(tree, 2)
     first = checker.present(tree.args[0], scope)  # the left side may be missing on the way, too
     value = checker.maybe(tree.args[0], scope.knowing(first.sure))
@@ -61,6 +61,7 @@ def _default(checker: Checker, tree: Call, scope: Scope) -> Code:
         run,
         tree.at,
         value.reads | other.reads,
+        parts=(value, other),
         label=f"default({value.label})",
     )
 
@@ -69,31 +70,39 @@ def _zero(value: Code, other: Code) -> bool:
     return value.type.kind == "money" and other.literal and other.value == 0
 
 
-def _size(checker: Checker, tree: Call, scope: Scope) -> Code:
+def _size(checker: Checks, tree: Call, scope: Scope) -> Code:
     _count(tree, 1)
     of = checker.value(tree.args[0], scope)
     if of.type.kind not in ("text", "list", "any"):
         raise Unreadable(tree.at, f"size of {of.type}")
-    return Code(NUMBER, lambda env: len(of.run(env)), tree.at, of.reads, label=f"size({of.label})")
-
-
-def _lower(checker: Checker, tree: Call, scope: Scope) -> Code:
-    _count(tree, 1)
-    of = _text(checker, tree.args[0], scope)
     return Code(
-        TEXT, lambda env: runtime.bounded(of.run(env)).lower(), tree.at, of.reads, label=f"lower({of.label})"
+        NUMBER,
+        lambda env: runtime.size(of.run(env)),
+        tree.at,
+        of.reads,
+        parts=(of,),
+        label=f"size({of.label})",
     )
 
 
-def _round(checker: Checker, tree: Call, scope: Scope) -> Code:
+def _lower(checker: Checks, tree: Call, scope: Scope) -> Code:
+    _count(tree, 1)
+    of = _text(checker, tree.args[0], scope)
+    return Code(
+        TEXT, lambda env: runtime.bounded(of.run(env)).lower(), tree.at, of.reads, parts=(of,),
+        label=f"lower({of.label})",
+    )  # fmt: skip
+
+
+def _round(checker: Checks, tree: Call, scope: Scope) -> Code:
     _count(tree, 1)
     of = checker.value(tree.args[0], scope)
     if of.type.kind not in ("number", "any"):
         raise Unreadable(tree.at, f"round of {of.type}")
-    return Code(NUMBER, lambda env: runtime.rounded(of.run(env)), tree.at, of.reads)
+    return Code(NUMBER, lambda env: runtime.rounded(of.run(env)), tree.at, of.reads, parts=(of,))
 
 
-def _extreme(checker: Checker, tree: Call, scope: Scope) -> Code:
+def _extreme(checker: Checks, tree: Call, scope: Scope) -> Code:
     codes = [checker.value(arg, scope) for arg in tree.args]
     kinds = {code.type.kind for code in codes}
     if len(codes) < 2 or len(kinds) > 1 or not kinds <= {"number", "money", "time", "duration"}:
@@ -110,17 +119,18 @@ def _extreme(checker: Checker, tree: Call, scope: Scope) -> Code:
                 best = value
         return best
 
-    return Code(codes[0].type, run, tree.at, frozenset[str]().union(*(code.reads for code in codes)))
+    reads = frozenset[str]().union(*(code.reads for code in codes))
+    return Code(replace(codes[0].type, options=()), run, tree.at, reads, parts=tuple(codes))
 
 
-def _text(checker: Checker, tree: Tree, scope: Scope) -> Code:
+def _text(checker: Checks, tree: Tree, scope: Scope) -> Code:
     code = checker.value(tree, scope)
     if code.type.kind not in ("text", "any"):
         raise Unreadable(code.at, f"text is expected, this is {code.type}")
     return code
 
 
-def _search(checker: Checker, tree: Call, of_tree: Tree, scope: Scope) -> Code:
+def _search(checker: Checks, tree: Call, of_tree: Tree, scope: Scope) -> Code:
     """startsWith, endsWith, contains, like: text in text."""
     _count(tree, 1)
     of, what = _text(checker, of_tree, scope), _text(checker, tree.args[0], scope)
@@ -132,23 +142,7 @@ def _search(checker: Checker, tree: Call, of_tree: Tree, scope: Scope) -> Code:
     return Code(BOOL, run, tree.at, of.reads | what.reads, parts=(of, what))
 
 
-def _like(text: str, pattern: str) -> bool:
-    """`*` stands for anything; everything else for itself. Linear: the parts are found one after the other."""
-    first, *rest = pattern.split("*")
-    if not rest:
-        return text == pattern
-    if not text.startswith(first):
-        return False
-    at = len(first)
-    for part in rest[:-1]:
-        found = text.find(part, at)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return len(text) - at >= len(rest[-1]) and text.endswith(rest[-1])
-
-
-def _loop(checker: Checker, tree: Call, of_tree: Tree, scope: Scope) -> Code:
+def _loop(checker: Checks, tree: Call, of_tree: Tree, scope: Scope) -> Code:
     """exists, all, sum, first over a list, with a name for the item."""
     _count(tree, 2)
     of = checker.value(of_tree, scope)
@@ -159,12 +153,12 @@ def _loop(checker: Checker, tree: Call, of_tree: Tree, scope: Scope) -> Code:
         raise Unreadable(tree.at, f"{tree.name} names its item first", f"write .{tree.name}(x, …)")
     if name.name in scope.names:
         raise Unreadable(name.at, f"'{name.name}' has a meaning already", "give the item another name")
-    item = (of.type.item or ANY).sure()
-    inner = scope.with_item(name.name, Root(("$" + name.name,), item, lambda env, key=name.name: env[key]))
+    item = of.type.item or ANY
+    inner = scope.with_item(name.name, Root(("$" + name.name,), item, _item(name.name)))
     body = checker.value(body_tree, inner) if tree.name == "sum" else checker.condition(body_tree, inner)
     if tree.name == "sum" and body.type.kind not in ("number", "money", "any"):
         raise Unreadable(body.at, f"sum adds numbers or money, this is {body.type}")
-    each = _each(of, name.name, converter(item), body)
+    each = _each(of, name.name, item.kind, body)
     kind = {"exists": BOOL, "all": BOOL, "sum": body.type, "first": replace(item, maybe=True)}[tree.name]
     return Code(
         kind,
@@ -179,14 +173,21 @@ def _loop(checker: Checker, tree: Call, of_tree: Tree, scope: Scope) -> Code:
 Walk = Callable[[Env], Iterator[tuple[Value, Value]]]
 
 
-def _each(of: Code, name: str, convert: Callable[[Value], Value], body: Code) -> Walk:
+def _item(name: str) -> Run:
+    def run(env: Env) -> Value:
+        return env[name]
+
+    return run
+
+
+def _each(of: Code, name: str, kind: str, body: Code) -> Walk:
     def walk(env: Env) -> Iterator[tuple[Value, Value]]:
         items = of.run(env)
-        if not isinstance(items, list):
+        if not runtime.is_array(items):
             raise runtime.EvalError(f"'{of.label}' is not a list")
-        for raw in items:  # pyright: ignore[reportUnknownVariableType] - JSON
+        for raw in items:
             runtime.step(env)
-            item: Value = convert(raw)
+            item = runtime.converted(kind, raw)
             yield item, body.run({**env, name: item})
 
     return walk
@@ -212,8 +213,8 @@ SEARCH: dict[str, Callable[[str, str], bool]] = {
     "startsWith": str.startswith,
     "endsWith": str.endswith,
     "contains": lambda text, what: what in text,
-    "like": _like,
+    "like": runtime.like,
 }
-FREE: dict[str, Callable[[Checker, Call, Scope], Code]] = {
+FREE: dict[str, Callable[[Checks, Call, Scope], Code]] = {
     "has": _has, "default": _default, "size": _size, "lower": _lower, "round": _round, "min": _extreme, "max": _extreme,
 }  # fmt: skip

@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from lockkeep.policy.currencies import CODES, decimals
+from lockkeep.policy.positions import nearest
+
 MOST = 2_000
+BIGGEST = 2**53
+LONGEST = 100 * 366 * 86400  # seconds; times stay in range whatever is added to them
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 Kind = Literal["number", "money", "duration", "text", "name", "op", "end"]
 
-# ISO 4217 minor digits that are not 2
-EXPONENTS = {
-    "BHD": 3, "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "IQD": 3, "ISK": 0, "JOD": 3, "JPY": 0, "KMF": 0, "KRW": 0, "KWD": 3,
-    "LYD": 3, "OMR": 3, "PYG": 0, "RWF": 0, "TND": 3, "UGX": 0, "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
-}  # fmt: skip
-
 TOKEN = re.compile(
     r"""(?P<space>\s+)
-      | (?P<number>\d+(?:\.\d+)?)(?:[ ]*(?!(?:and|or|in|not)\b)(?P<word>[A-Za-z]+)\b)?
+      | (?P<number>[0-9]+(?:\.[0-9]+)?)(?:[ ]*(?!(?:and|or|in|not)\b)(?P<word>[A-Za-z]+)\b)?
       | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
       | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
       | (?P<op>&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,()\[\]=])""",
@@ -69,28 +68,45 @@ def _token(match: re.Match[str], at: int) -> Token:
 
 def _number(number: str, word: str | None, at: int) -> Token:
     value = Fraction(number)
-    plain = int(value) if value.denominator == 1 else value
+    if value > BIGGEST:
+        raise Unreadable(at, "a number is at most 2^53")
     if word is None:
-        return Token("number", plain, at)
+        return Token("number", int(value) if value.denominator == 1 else value, at)
     unit = UNITS.get(word.removesuffix("s"))
     if unit is not None and word.islower():
-        if "." in number:
-            raise Unreadable(at, "a duration is a whole number", "write 90 minutes instead of 1.5 hours")
-        return Token("duration", int(value) * unit, at)
-    if re.fullmatch(r"[A-Z]{3}", word):
-        minor = value * 10 ** EXPONENTS.get(word, 2)
-        if minor.denominator != 1:
-            raise Unreadable(
-                at,
-                f"{number} {word} has more decimals than the currency",
-                f"{word} has {EXPONENTS.get(word, 2)}",
-            )
-        return Token("money", (int(minor), word), at)
-    raise Unreadable(
-        at,
-        f"'{word}' is no currency and no unit of time",
-        "write 100 EUR, 30 days, 90 minutes, 2 hours or 1 week",
-    )
+        return Token("duration", _seconds(number, unit, at), at)
+    if word in CODES:
+        return Token("money", (_minor(number, word, at), word), at)
+    raise Unreadable(at, f"'{word}' is no currency and no unit of time", _unit_hint(number, word))
+
+
+def _seconds(number: str, unit: int, at: int) -> int:
+    if "." in number:
+        raise Unreadable(at, "a duration is a whole number", "write 90 minutes instead of 1.5 hours")
+    seconds = int(number) * unit
+    if seconds > LONGEST:
+        raise Unreadable(at, "a duration is at most 100 years")
+    return seconds
+
+
+def _minor(number: str, currency: str, at: int) -> int:
+    minor = Fraction(number) * 10 ** decimals(currency)
+    if minor.denominator != 1:
+        message = f"{number} {currency} has more decimals than the currency"
+        raise Unreadable(at, message, f"{currency} has {decimals(currency)}")
+    if minor > BIGGEST:
+        raise Unreadable(at, "an amount of money is at most 2^53 minor units")
+    return int(minor)
+
+
+def _unit_hint(number: str, word: str) -> str:
+    if word.upper() in CODES:
+        return f"write {number} {word.upper()}"
+    known = (*UNITS, *(f"{unit}s" for unit in UNITS)) if not word.isupper() else tuple(CODES)
+    close = nearest(word.lower() if not word.isupper() else word, known)
+    if close.startswith("did you mean"):
+        return close
+    return "write 100 EUR, 30 days, 90 minutes, 2 hours or 1 week"
 
 
 def _hint(text: str, at: int) -> str:

@@ -1,9 +1,10 @@
 """What `==`, `<`, `in`, `+` and the others mean for each pair of types; nonsense is an error at load."""
 
+import operator
 from collections.abc import Callable
 
 from lockkeep.policy import runtime
-from lockkeep.policy.check import ORDER, Code
+from lockkeep.policy.checked import Code
 from lockkeep.policy.lexer import Unreadable
 from lockkeep.policy.parser import Binary
 from lockkeep.policy.positions import nearest
@@ -21,6 +22,10 @@ PRODUCTS: dict[tuple[str, str, str], Type] = {
     ("number", "*", "number"): NUMBER, ("number", "/", "number"): NUMBER, ("number", "%", "number"): NUMBER,
     ("money", "*", "number"): MONEY, ("number", "*", "money"): MONEY, ("money", "/", "number"): MONEY,
 }  # fmt: skip
+ORDER: dict[str, Two] = {
+    "<": runtime.ordered(operator.lt), "<=": runtime.ordered(operator.le), ">": runtime.ordered(operator.gt),
+    ">=": runtime.ordered(operator.ge),
+}  # fmt: skip
 RUNS: dict[str, Two] = {
     "+": runtime.add, "-": lambda a, b: runtime.add(a, b, -1), "*": runtime.multiply, "/": runtime.divide,
     "%": runtime.remainder,
@@ -29,8 +34,9 @@ RUNS: dict[str, Two] = {
 
 def binary(tree: Binary, left: Code, right: Code) -> tuple[Type, Two]:
     """The result's type and how to compute it."""
-    if tree.op == "in":
-        return BOOL, _membership(tree, left, right)
+    if tree.op == "in":  # walks a list, so the checker runs it with the decision's budget
+        _membership(tree, left, right)
+        return BOOL, runtime.same
     if tree.op in ("==", "!="):
         _comparable(tree, left, right)
         return BOOL, runtime.same if tree.op == "==" else lambda a, b: not runtime.same(a, b)
@@ -56,7 +62,7 @@ def _comparable(tree: Binary, left: Code, right: Code) -> None:
     if "money" in kinds and "number" in kinds:
         bare = left if left.type.kind == "number" else right
         if not (bare.literal and bare.value == 0):
-            shown = f" {bare.value}" if bare.literal else ""
+            shown = f" {runtime.shown(bare.value)}" if bare.literal else ""
             raise Unreadable(
                 bare.at, f"an amount of money is compared with the bare number{shown}", _currency_hint(bare)
             )
@@ -73,7 +79,7 @@ def _comparable(tree: Binary, left: Code, right: Code) -> None:
             )
 
 
-def _membership(tree: Binary, left: Code, right: Code) -> Two:
+def _membership(tree: Binary, left: Code, right: Code) -> None:
     item = right.type.item
     if right.type.kind not in ("list", "any"):
         raise Unreadable(tree.at, f"'in' needs a list, this is {right.type}", "write x in [a, b]")
@@ -83,7 +89,6 @@ def _membership(tree: Binary, left: Code, right: Code) -> Two:
     for value in right.value or () if right.literal and options else ():
         if value not in options:
             raise Unreadable(right.at, f"it is never {runtime.shown(value)}", nearest(str(value), options))
-    return lambda a, b: any(runtime.same(a, runtime.plain(each)) for each in b)
 
 
 def _one_currency(tree: Binary, left: Value, right: Value) -> None:
@@ -97,4 +102,8 @@ def _sum_hint(left: Code, right: Code) -> str:
 
 
 def _currency_hint(bare: Code) -> str:
-    return f"write the currency: {bare.value} EUR" if bare.literal else "compare with an amount of money"
+    return (
+        f"write the currency: {runtime.shown(bare.value)} EUR"
+        if bare.literal
+        else "compare with an amount of money"
+    )

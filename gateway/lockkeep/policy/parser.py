@@ -89,6 +89,7 @@ def parse(text: str) -> Tree:
     tree = reader.condition()
     if reader.now.kind != "end":
         raise Unreadable(reader.now.at, f"'{_show(reader.now)}' is not expected here", _chained(reader))
+    _not_too_deep(tree)
     return tree
 
 
@@ -102,33 +103,34 @@ def parse_lookup(text: str) -> tuple[str, tuple[tuple[str | None, Tree], ...]]:
             f"'{_show(reader.now)}' is not expected here",
             "one look-up: integration.tool(arguments)",
         )
+    for _, tree in found[1]:
+        _not_too_deep(tree)
     return found
 
 
 def names_in(tree: Tree) -> set[tuple[str, ...]]:
     """Every path the tree speaks of, from its first name on; items of loops included."""
     path = path_of(tree)
-    if path is not None:
-        return {path}
+    return {path} if path is not None else set[tuple[str, ...]]().union(*map(names_in, below(tree)))
+
+
+def below(tree: Tree) -> tuple[Tree, ...]:
+    """The tree's own parts."""
     match tree:
-        case Attr():
-            return names_in(tree.of)
+        case Attr() | Unary():
+            return (tree.of,)
         case Index():
-            return names_in(tree.of) | names_in(tree.index)
+            return (tree.of, tree.index)
         case Call():
-            return set[tuple[str, ...]]().union(
-                *map(names_in, tree.args), names_in(tree.of) if tree.of else set()
-            )
-        case Unary():
-            return names_in(tree.of)
+            return (tree.of, *tree.args) if tree.of else tree.args
         case Binary():
-            return names_in(tree.left) | names_in(tree.right)
+            return (tree.left, tree.right)
         case Choice():
-            return names_in(tree.test) | names_in(tree.yes) | names_in(tree.no)
+            return (tree.test, tree.yes, tree.no)
         case Items():
-            return set[tuple[str, ...]]().union(*map(names_in, tree.items))
-        case _:
-            return set()
+            return tree.items
+        case Lit() | Name():
+            return ()
 
 
 def path_of(tree: Tree) -> tuple[str, ...] | None:
@@ -140,6 +142,16 @@ def path_of(tree: Tree) -> tuple[str, ...] | None:
     return None
 
 
+def _not_too_deep(tree: Tree) -> None:
+    """Long chains make deep trees without a single bracket; everything after this may walk them by recursion."""
+    level: list[Tree] = [tree]
+    for _ in range(DEEPEST):
+        level = [part for each in level for part in below(each)]
+        if not level:
+            return
+    raise Unreadable(level[0].at, f"this is nested deeper than {DEEPEST} levels", "split it into a list")
+
+
 class _Reader:
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens, self.place, self.depth = tokens, 0, 0
@@ -149,18 +161,17 @@ class _Reader:
         return self.tokens[self.place]
 
     def step(self) -> Token:
-        self.place += 1
-        return self.tokens[self.place - 1]
+        """The token here; the end is never passed."""
+        token = self.now
+        self.place = min(self.place + 1, len(self.tokens) - 1)
+        return token
 
     def take(self, *ops: str) -> Token | None:
         """The next token if it is one of these operators (word forms included)."""
         token = self.now
         value = WORDS.get(str(token.value), token.value) if token.kind == "name" else token.value
         word = token.kind == "name" and token.value in ("and", "or", "in", "not")
-        if (token.kind == "op" or word) and value in ops:
-            self.place += 1
-            return token
-        return None
+        return self.step() if (token.kind == "op" or word) and value in ops else None
 
     def need(self, op: str) -> None:
         if not self.take(op):
@@ -170,7 +181,7 @@ class _Reader:
         self.depth += 1
         if self.depth > DEEPEST:
             raise Unreadable(self.now.at, f"this is nested deeper than {DEEPEST} levels")
-        tree = self.chain(("||",), lambda: self.chain(("&&",), self.negation))
+        tree = self.logic("||", lambda: self.logic("&&", self.negation))
         if mark := self.take("?"):
             yes = self.condition()
             self.need(":")
@@ -178,11 +189,17 @@ class _Reader:
         self.depth -= 1
         return tree
 
+    def logic(self, op: str, part: Callable[[], Tree]) -> Tree:
+        parts, marks = [part()], list[int]()
+        while token := self.take(op):
+            marks.append(token.at)
+            parts.append(part())
+        return _balanced(op, parts, marks)
+
     def chain(self, ops: tuple[str, ...], part: Callable[[], Tree]) -> Tree:
         tree = part()
         while token := self.take(*ops):
-            op = WORDS.get(str(token.value), str(token.value))
-            tree = Binary(op, tree, part(), token.at)
+            tree = Binary(str(token.value), tree, part(), token.at)
         return tree
 
     def negation(self) -> Tree:
@@ -250,20 +267,19 @@ class _Reader:
         )
 
     def lookup(self) -> tuple[str, tuple[tuple[str | None, Tree], ...]]:
-        integration = self.step()
-        self.need(".")
-        tool = self.step()
-        if integration.kind != "name" or tool.kind != "name":
+        integration, dot, tool, bracket = self.step(), self.take("."), self.step(), self.take("(")
+        if integration.kind != "name" or tool.kind != "name" or not dot or not bracket:
             raise Unreadable(integration.at, "a look-up is written integration.tool(arguments)")
-        self.need("(")
         found: list[tuple[str | None, Tree]] = []
         while not self.take(")"):
             if found:
                 self.need(",")
             named = self.now.kind == "name" and self.tokens[self.place + 1].value == "="
-            name = str(self.step().value) if named else None
+            at, name = self.now.at, str(self.step().value) if named else None
             if named:
                 self.step()
+            if name is not None and name in dict(found):
+                raise Unreadable(at, f"'{name}' is given twice")
             found.append((name, self.condition()))
         return f"{integration.value}.{tool.value}", tuple(found)
 
@@ -275,6 +291,15 @@ class _Reader:
             found.append(self.condition())
         self.need(close)
         return tuple(found)
+
+
+def _balanced(op: str, parts: list[Tree], marks: list[int]) -> Tree:
+    """The same order and the same answers as one after the other, in a tree that is never deep."""
+    if not marks:
+        return parts[0]
+    middle = len(marks) // 2
+    left = _balanced(op, parts[: middle + 1], marks[:middle])
+    return Binary(op, left, _balanced(op, parts[middle + 1 :], marks[middle + 1 :]), marks[middle])
 
 
 def _show(token: Token) -> str:

@@ -1,15 +1,17 @@
 """The names a condition may use for one tool: its arguments, the call, the caller, the look-ups of the file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lockkeep.model import Tool
 from lockkeep.policy import runtime
-from lockkeep.policy.check import Root, Scope, converter
-from lockkeep.policy.runtime import MISSING, Env, Value
-from lockkeep.policy.types import MONEY, TEXT, TIME, Type, of_schema
+from lockkeep.policy.checked import Root, Run, Scope
+from lockkeep.policy.parser import Tree, names_in
+from lockkeep.policy.runtime import Env, FailedLookup, Value
+from lockkeep.policy.types import ANY, MONEY, TEXT, TIME, Type, of_schema
 from lockkeep.upstream.exported import exported_schema
 
+LONG = ("args", "call", "read")  # the first words of long forms: never anything else
 USER = Type(
     "object", fields={"id": TEXT, "roles": Type("list", item=TEXT), "manager": replace(TEXT, maybe=True)}
 )
@@ -25,29 +27,40 @@ CALLER: Mapping[str, Type] = {
 }
 
 
-def scope_of(tool: Tool, reads: Mapping[str, Type]) -> Scope:
-    """Bare and long names; a bare name with two meanings keeps both, and is an error only where it is used."""
-    arguments = of_schema(exported_schema(tool))
+def scope_of(tool: Tool, reads: Mapping[str, Type], declared: Iterable[str] = ()) -> Scope:
+    """Bare and long names; a bare name with two meanings keeps both, and is an error only where it is used.
+
+    `declared` are the file's look-ups: those without a type are not used for this tool, but no other thing has their name.
+    """
     names: dict[str, list[Root]] = {}
-    _add(names, "args", "args", arguments)
-    call = Type("object", fields={**CALLER, **_facts(tool)})
-    _add(names, "call", "call", call)
-    for name in _same_field(tool):
-        names[name] = [root for root in names[name] if root.path[0] == "args"] or names[name]
-    looked_up = Type("object", fields=reads)
-    names["read"] = [Root(("read",), looked_up, lambda env: env["read"])]
-    for name, kind in reads.items():
-        names.setdefault(name, []).append(
-            Root(("read", name), kind, lambda env, key=name: _read(env, key), frozenset({name}))
-        )
-    return Scope({name: tuple(roots) for name, roots in names.items()})
+    _add(names, "args", of_schema(exported_schema(tool)))
+    facts = _facts(tool)
+    _add(names, "call", Type("object", fields={**CALLER, **facts}), hidden=_same_field(tool, names, facts))
+    looked_up = {
+        name: Root(("read", name), reads.get(name, ANY), _read(name), frozenset({name}))
+        for name in {*reads, *declared}
+    }
+    for name, root in looked_up.items():
+        if name not in LONG:
+            names.setdefault(name, []).append(root)
+    return Scope({name: tuple(roots) for name, roots in names.items()}, reads=looked_up)
 
 
 def arguments_of(tool: Tool) -> Scope:
     """The names a manifest's expressions may use: `args`, and nothing else."""
-    names: dict[str, list[Root]] = {}
-    _add(names, "args", "args", of_schema(exported_schema(tool)))
-    return Scope({"args": tuple(names["args"])})
+    return Scope({"args": (_long("args", of_schema(exported_schema(tool))),)})
+
+
+def lenient(scope: Scope, tree: Tree) -> Scope:
+    """Where a missing value is no mistake: every step of the tree's paths counts as there."""
+    paths: set[tuple[str, ...]] = set()
+    for path in names_in(tree):
+        roots = scope.names.get(path[0], ())
+        if path[0] == "read":
+            paths |= {path[:length] for length in range(1, len(path) + 1)}
+        for root in roots:
+            paths |= {(*root.path, *path[1:length]) for length in range(1, len(path) + 1)}
+    return scope.knowing(frozenset(paths))
 
 
 def _facts(tool: Tool) -> dict[str, Type]:
@@ -59,33 +72,36 @@ def _facts(tool: Tool) -> dict[str, Type]:
     return facts
 
 
-def _same_field(tool: Tool) -> list[str]:
-    """Names of the manifest that only point at an argument of that name: two names for one field are no clash."""
-    amount = tool.effect.get("amount") or {}
-    found = ["amount"] if (amount.get("minor"), amount.get("currency")) == ("args.amount_minor", "args.currency") else []
-    return [*found, "subject"] if tool.effect.get("subject") == "args.subject" else found
+def _same_field(tool: Tool, names: Mapping[str, list[Root]], facts: Mapping[str, Type]) -> set[str]:
+    """Facts that are the argument of the same name: two names for one field are no clash."""
+    said = {"subject": "args.subject", "amount": {"minor": "args.amount_minor", "currency": "args.currency"}}
+    return {name for name in facts if name in names and tool.effect[name] == said[name]}
 
 
-def _add(names: dict[str, list[Root]], long: str, key: str, kind: Type) -> None:
+def _add(
+    names: dict[str, list[Root]], long: str, kind: Type, hidden: Iterable[str] = frozenset[str]()
+) -> None:
     """The long name, and every field of it as a bare one."""
-    names.setdefault(long, []).append(Root((long,), kind, lambda env: env[key]))
+    names.setdefault(long, []).append(_long(long, kind))
     for name in kind.names():
         field = kind.attribute(name)
-        if field is not None:
-            names.setdefault(name, []).append(Root((long, name), field, _field(key, name, field)))
+        if field is not None and name not in LONG and name not in hidden:
+            names.setdefault(name, []).append(Root((long, name), field, _field(long, name, field)))
 
 
-def _field(key: str, name: str, kind: Type) -> Callable[[Env], Value]:
-    if kind.kind == "money" and key == "args":
-        return lambda env: runtime.money_view(env[key], name)
-    convert = converter(kind)
-
+def _long(name: str, kind: Type) -> Root:
     def run(env: Env) -> Value:
-        value = runtime.attribute(env[key], name)
-        return value if value is MISSING else convert(value)
+        return env[name]
 
-    return run
+    return Root((name,), kind, run)
 
 
-def _read(env: Env, name: str) -> Value:
-    return env["read"].get(name, MISSING)
+def _field(key: str, name: str, kind: Type) -> Run:
+    if kind.kind == "money":
+        return lambda env: runtime.money_view(env[key], name)
+    return lambda env: runtime.converted(kind.kind, runtime.attribute(env[key], name))
+
+
+def _read(name: str) -> Run:
+    """An answer nobody asked for has failed: it is never just missing."""
+    return lambda env: env["read"].get(name, FailedLookup(name, "it was not made"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lockkeep.model import Json
+from lockkeep.policy.runtime import is_array, is_object
 
 Kind = Literal["number", "text", "bool", "time", "duration", "money", "list", "object", "any", "null"]
 WORDS: dict[str, str] = {
@@ -66,49 +67,63 @@ NUMBER, TEXT, BOOL, TIME, DURATION, MONEY, NULL = (
 )  # fmt: skip
 
 
-def of_schema(schema: Json, root: Mapping[str, Json] | None = None, depth: int = 0) -> Type:
+def of_schema(schema: Json) -> Type:
     """What a value that fits this schema is. What the schema leaves open is `any`."""
-    if not isinstance(schema, dict) or depth > DEEPEST:
-        return ANY
-    root = root if root is not None else schema
-    if "$ref" in schema:
-        return of_schema(_follow(schema["$ref"], root), root, depth + 1)
-    for word in ("oneOf", "anyOf"):
-        if word in schema:
-            return _union([of_schema(part, root, depth + 1) for part in schema[word]])
-    if "const" in schema or "enum" in schema:
-        return _of_values(schema.get("enum", [schema.get("const")]))
-    kinds = schema.get("type", "object" if "properties" in schema else None)
-    names = kinds if isinstance(kinds, list) else [kinds]
-    maybe = "null" in names
-    known = [name for name in names if name != "null"]
-    if len(known) != 1:
-        return replace(ANY, maybe=maybe) if known else NULL
-    return replace(_plain(known[0], schema, root, depth), maybe=maybe)
+    return _Schema(schema if is_object(schema) else {}).type(schema)
 
 
-def _plain(name: str | None, schema: Mapping[str, Json], root: Mapping[str, Json], depth: int) -> Type:
-    if name in ("integer", "number"):
-        return NUMBER
-    if name == "boolean":
-        return BOOL
-    if name == "string":
-        return TIME if schema.get("format") == "date-time" else TEXT
-    if name == "array":
-        return Type("list", item=of_schema(schema.get("items", True), root, depth + 1))
-    return _object(schema, root, depth) if name == "object" else ANY
+class _Schema:
+    """One document; each of its definitions is worked out once, and one that leads back to itself stays open."""
 
+    def __init__(self, root: Mapping[str, Json]) -> None:
+        self.root = root
+        self.refs: dict[str, Type] = {}
 
-def _object(schema: Mapping[str, Json], root: Mapping[str, Json], depth: int) -> Type:
-    needed = set(schema.get("required", ()))
-    fields: dict[str, Type] = {}
-    for name, part in schema.get("properties", {}).items():
-        one = of_schema(part, root, depth + 1)
-        given = isinstance(part, dict) and part.get("default") is not None
-        fields[name] = one if name in needed else replace(one, maybe=one.maybe or not given)
-    fields |= _money_views(fields)
-    extra = schema.get("additionalProperties", "properties" not in schema)
-    return Type("object", fields=fields, open=extra is not False and not fields)
+    def type(self, schema: Json, depth: int = 0) -> Type:
+        if not is_object(schema) or depth > DEEPEST:
+            return ANY
+        if "$ref" in schema:
+            return self.referred(str(schema["$ref"]), depth)
+        for word in ("oneOf", "anyOf"):
+            if word in schema:
+                return _union([self.type(part, depth + 1) for part in schema[word]])
+        if "const" in schema or "enum" in schema:
+            return _of_values(schema["enum"] if "enum" in schema else [schema["const"]])
+        said: Json = schema.get("type", "object" if "properties" in schema else None)
+        names: list[Json] = said if is_array(said) else [said]
+        known = [name for name in names if name != "null"]
+        if len(known) != 1:
+            return replace(ANY, maybe="null" in names) if known else NULL
+        return replace(self.plain(known[0], schema, depth), maybe="null" in names)
+
+    def referred(self, reference: str, depth: int) -> Type:
+        if reference not in self.refs:
+            self.refs[reference] = ANY
+            self.refs[reference] = self.type(_follow(reference, self.root), depth + 1)
+        return self.refs[reference]
+
+    def plain(self, name: Json, schema: Mapping[str, Json], depth: int) -> Type:
+        if name in ("integer", "number"):
+            return NUMBER
+        if name == "boolean":
+            return BOOL
+        if name == "string":
+            return TIME if schema.get("format") == "date-time" else TEXT
+        if name == "array":
+            return Type("list", item=self.type(schema.get("items", True), depth + 1))
+        return self.object(schema, depth) if name == "object" else ANY
+
+    def object(self, schema: Mapping[str, Json], depth: int) -> Type:
+        needed: set[str] = set(schema.get("required", ()))
+        fields: dict[str, Type] = {}
+        properties: Mapping[str, Json] = schema.get("properties", {})
+        for name, part in properties.items():
+            one = self.type(part, depth + 1)
+            given = is_object(part) and part.get("default") is not None
+            fields[name] = one if name in needed else replace(one, maybe=one.maybe or not given)
+        fields |= _money_views(fields)
+        extra = schema.get("additionalProperties", "properties" not in schema)
+        return Type("object", fields=fields, open=extra is not False and not fields)
 
 
 def _money_views(fields: Mapping[str, Type]) -> dict[str, Type]:
@@ -150,7 +165,9 @@ def _union(parts: list[Type]) -> Type:
             if all(part.options for part in known)
             else ()
         )
-        return replace(known[0], maybe=maybe, options=options)
+        items = [part.item for part in known if part.item is not None]
+        item = _union(items) if len(items) > 1 else known[0].item
+        return replace(known[0], maybe=maybe, options=options, item=item)
     return replace(ANY, maybe=maybe)
 
 
@@ -174,5 +191,5 @@ def _fits(variant: Type, given: Mapping[str, Json]) -> bool:
 def _follow(reference: str, root: Mapping[str, Json]) -> Json:
     found: Json = root
     for step in reference.removeprefix("#/").split("/"):
-        found = found.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, dict) else {}
+        found = found.get(step.replace("~1", "/").replace("~0", "~"), {}) if is_object(found) else {}
     return found

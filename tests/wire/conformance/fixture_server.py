@@ -58,6 +58,7 @@ class Fixture:
 
     def __init__(self) -> None:
         self.bus = InMemorySubscriptionBus()
+        self.changes = 0
         self.tools: dict[str, Callable[[Context], Awaitable[Answer]]] = {
             f"test_{each.__name__}": each
             for each in (
@@ -81,7 +82,10 @@ class Fixture:
 
     async def _list(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         found = [listed(name, each.__doc__, NO_ARGUMENTS) for name, each in self.tools.items()]
-        return types.ListToolsResult(tools=[*found, listed(FULL_SCHEMA_TOOL, "Takes an address.", FULL_SCHEMA)])
+        found.append(listed(FULL_SCHEMA_TOOL, "Takes an address.", FULL_SCHEMA))
+        if self.changes:
+            found.append(listed(f"test_extra_{self.changes}", "Nobody accepted this one.", NO_ARGUMENTS))
+        return types.ListToolsResult(tools=found)
 
     async def _call(self, context: Context, params: types.CallToolRequestParams) -> Answer:
         if (tool := self.tools.get(params.name)) is None:
@@ -128,7 +132,7 @@ class Fixture:
 
     async def missing_capability(self, _: Context) -> Answer:
         """Wants to sample a model, and refuses callers without one."""
-        wanted = {"requiredCapabilities": {"sampling": {}}}
+        wanted: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
         raise MCPError(MISSING_CAPABILITY, "Sampling is needed", wanted)
 
     async def streaming_elicitation(self, _: Context) -> Answer:
@@ -148,7 +152,8 @@ class Fixture:
         return asking("roots", types.ListRootsRequest())
 
     async def trigger_tool_change(self, _: Context) -> Answer:
-        """Tells listeners that the list of tools changed."""
+        """Changes the list of tools, and tells listeners."""
+        self.changes += 1
         await self.bus.publish(ToolsListChanged())
         return text("Told.")
 
@@ -161,7 +166,9 @@ PERSON = types.ElicitRequest(
 )
 MODEL = types.CreateMessageRequest(
     params=types.CreateMessageRequestParams(
-        messages=[types.SamplingMessage(role="user", content=types.TextContent(text="The capital of France?"))],
+        messages=[
+            types.SamplingMessage(role="user", content=types.TextContent(text="The capital of France?"))
+        ],
         max_tokens=100,
     )
 )

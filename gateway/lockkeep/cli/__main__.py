@@ -1,0 +1,5 @@
+"""`python -m lockkeep.cli` is `lockkeep`."""
+
+from lockkeep.cli import main
+
+main()

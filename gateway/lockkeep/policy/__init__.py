@@ -1,0 +1,1 @@
+"""The rules: files become a checked set, and the set decides."""

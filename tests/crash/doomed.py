@@ -1,0 +1,101 @@
+"""Gateways that die. One warm process forks a real gateway for every order; each kills itself at the order's point.
+
+Orders are JSON lines on stdin. For each, the pid is printed, and once the gateway has ended, by which signal.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+
+from lockkeep.app import Gateway, serve
+from lockkeep.ledger import Ledger
+from lockkeep.ledger.claims import Tx
+from lockkeep.model import Answer, Claim, Outcome, ToolCall
+from lockkeep.settings import Settings
+from lockkeep.upstream import Upstream
+
+POINTS = ("before the claim commits", "claimed", "at the server", "before the settle commits", "settled")
+
+
+def die() -> NoReturn:
+    """As kill -9 from outside: no handler, no flush, no goodbye."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
+
+
+def doom(point: str) -> None:
+    """From now on this process dies at the point, on its first write."""
+    claim_in, claim, send = Ledger._claim, Ledger.claim, Upstream.send  # pyright: ignore[reportPrivateUsage]
+    settle_in, settle = Ledger._settle, Ledger.settle  # pyright: ignore[reportPrivateUsage]
+
+    def before_claim_commits(self: Ledger, tx: Tx, call: ToolCall, *more: Any) -> Any:
+        found = claim_in(self, tx, call, *more)
+        return die() if isinstance(found, Claim) and not call.reads else found
+
+    async def claimed(self: Ledger, call: ToolCall, *more: Any) -> Any:
+        found = await claim(self, call, *more)
+        return die() if isinstance(found, Claim) and not call.reads else found
+
+    async def at_the_server(self: Upstream, made: Claim, *more: Any, **named: Any) -> Answer:
+        answer = await send(self, made, *more, **named)
+        return answer if made.call.reads else die()
+
+    def before_settle_commits(self: Ledger, tx: Tx, made: Claim, answer: Answer) -> Outcome:
+        settle_in(self, tx, made, answer)
+        return die()
+
+    async def settled(self: Ledger, made: Claim, answer: Answer) -> Outcome:
+        await settle(self, made, answer)
+        return die()
+
+    async def agreed(self: Gateway, *_: Any) -> None:
+        die()
+
+    async def deaf(self: Gateway) -> None:
+        await anyio.sleep_forever()
+
+    patches: dict[str, tuple[type, str, Any]] = {
+        "before the claim commits": (Ledger, "_claim", before_claim_commits),
+        "claimed": (Ledger, "claim", claimed),
+        "at the server": (Upstream, "send", at_the_server),
+        "before the settle commits": (Ledger, "_settle", before_settle_commits),
+        "settled": (Ledger, "settle", settled),
+        "agreed": (Gateway, "_agreed", agreed),  # people have voted, nothing is claimed
+        "deaf": (Gateway, "_report_switches", deaf),  # never says which switches it has seen
+    }
+    if point:
+        setattr(*patches[point])
+
+
+def live(order: dict[str, Any]) -> None:
+    """One gateway until it dies. Its log goes to a file beside the data."""
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, log), (2, log)):
+        os.dup2(source, target)
+    doom(order["point"])
+    settings = Settings(
+        data=Path(order["data"]), policies=Path(order["policies"]), port=order["port"], hold_s=0, stop_s=1
+    )
+    anyio.run(serve, settings)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        if (pid := os.fork()) == 0:
+            try:
+                live(json.loads(line))
+            finally:
+                os._exit(9)
+        print(pid, flush=True)
+        _, status = os.waitpid(pid, 0)
+        print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()

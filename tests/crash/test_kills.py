@@ -1,0 +1,65 @@
+"""kill -9 at every point of a write: at most one effect, and the ledger says what the world says (P2, P7)."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+from crash.doomed import POINTS
+from crash.place import Launcher, Place, called, finished, prepared, rules
+from house import said
+from mcp_types import CallToolResult
+
+LEAD = {"email": "ida@kestrel.example", "company": "Kestrel", "name": "Ida", "country": "DE", "source": "event"}
+HAPPENED = {"at the server": True, "before the settle commits": True, "settled": True}
+
+
+async def dies_and_is_retried(launcher: Launcher, place: Place, point: str) -> list[CallToolResult]:
+    """Two hosts ask at once and the gateway dies; the next one is asked three times. All answers, in order."""
+    heard: list[CallToolResult] = []
+    async with launcher.gateway(place, point) as gateway, anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(place.try_call, "crm.upsert_lead", LEAD, heard)
+        assert await gateway.ended() == 9
+    async with launcher.gateway(place):
+        if point != "before the claim commits":
+            await place.until("succeeded" if HAPPENED.get(point) else "not_applied")
+        for _ in range(3):
+            heard.append(await place.call("crm.upsert_lead", LEAD))
+    return heard
+
+
+async def check(launcher: Launcher, place: Place, point: str) -> None:
+    heard = await dies_and_is_retried(launcher, place, point)
+    rows, receipts = place.calls(), place.receipts()
+    states = {row["id"]: row["state"] for row in rows}
+
+    assert {key: state for key, state in receipts.items() if state == "committed"} == {
+        row["id"]: "committed" for row in finished(rows)
+    }
+    assert len(finished(rows)) == 1
+    assert set(states.values()) <= {"succeeded", "not_applied"}
+    assert all(receipts.get(call, "cancelled") == "cancelled" for call, state in states.items() if state == "not_applied")
+    assert {called(answer)[0] for answer in heard} <= set(states)
+    assert [said(answer)["id"] for answer in heard[-3:]] == [said(heard[-1])["id"]] * 3
+    assert {called(answer) for answer in heard[-3:]} == {(finished(rows)[0]["id"], "succeeded")}
+    assert place.tampering() == []
+
+
+@pytest.mark.crash
+@pytest.mark.promise("P2", "P7")
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_gateway_killed_at_this_point_has_one_effect_and_knows_it(
+    tmp_path: Path, launcher: Launcher, lock: str, point: str
+) -> None:
+    await check(launcher, await prepared(tmp_path, rules("crm"), lock=lock), point)
+
+
+@pytest.mark.crash
+@pytest.mark.full
+@pytest.mark.promise("P2", "P7")
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("turn", range(20))
+async def test_twenty_times_at_every_point(
+    tmp_path: Path, launcher: Launcher, lock: str, point: str, turn: int
+) -> None:
+    await check(launcher, await prepared(tmp_path, rules("crm"), lock=lock), point)
