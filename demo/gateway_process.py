@@ -124,7 +124,8 @@ async def serving(place: Place) -> AsyncGenerator[tuple[Place, Process]]:
             await _stop(process)
         if PORT_TAKEN not in place.log.read_text(encoding="utf-8", errors="replace"):
             break
-        place = Place(place.folder, _free_port())  # another program was faster
+        trouble = f"Other programs took {PORTS_TRIED} free ports in a row. Try again."
+        place = Place(place.folder, _free_port())
     raise GatewayTrouble(trouble)
 
 

@@ -2,11 +2,13 @@
 
 import csv
 import io
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from importlib.resources import files
 
 COLUMNS = ["email", "company", "name", "country", "source", "value", "currency", "note"]
+AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,3})?")
 WITHOUT_CENTS = frozenset({"JPY"})
 
 
@@ -65,8 +67,7 @@ def _row(line: int, cells: list[str]) -> Lead | BadRow:
 
 def _minor(value: str, currency: str) -> int | None:
     """The amount in the smallest unit of its currency; None if it is no such amount."""
-    try:
-        amount = Decimal(value).scaleb(0 if currency in WITHOUT_CENTS else 2)
-    except InvalidOperation:
+    if not AMOUNT.fullmatch(value):
         return None
-    return int(amount) if amount.is_finite() and amount == amount.to_integral_value() else None
+    amount = Decimal(value).scaleb(0 if currency in WITHOUT_CENTS else 2)
+    return int(amount) if amount == amount.to_integral_value() else None

@@ -89,6 +89,9 @@ class Story:
                 note="Nobody needs to click here: bo agrees by command, to exactly what he was shown.",
             )
         else:
+            self.screen.say(
+                f"Too late for it? {self.place.folder}/lockkeep console login --as bo prints another."
+            )
             self.screen.say("Open it and approve, or deny. Waiting for bo … (Ctrl-C ends the demo)")
         outcome = await self.client.wait(pending, PEOPLE_S)
         result = self.results[waiting.lead.line] = await Router(self.client).finish(waiting, outcome)

@@ -5,6 +5,7 @@ The gateway and the tool server run in processes of their own, so that their CPU
 
 import argparse
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
 
 import anyio
 import httpx2
@@ -63,13 +63,15 @@ async def measure(
 ) -> Figures:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     taken: list[float] = []
-    async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
-        async with Client(streamable_http_client(url, http_client=http), mode="2026-07-28") as client:
-            await client.list_tools()
-            await _many(client, tool, "warm", 20, [], 1)
-            before, start = cpu_of(pid), time.perf_counter()
-            await _many(client, tool, f"{name}-{callers}", calls, taken, callers)
-            seconds, cpu = time.perf_counter() - start, cpu_of(pid) - before
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http,
+        Client(streamable_http_client(url, http_client=http), mode="2026-07-28") as client,
+    ):
+        await client.list_tools()
+        await _many(client, tool, "warm", 20, [], 1)
+        before, start = cpu_of(pid), time.perf_counter()
+        await _many(client, tool, f"{name}-{callers}", calls, taken, callers)
+        seconds, cpu = time.perf_counter() - start, cpu_of(pid) - before
     return Figures(name, callers, len(taken), seconds, statistics.median(taken), cpu / len(taken))
 
 
@@ -93,7 +95,7 @@ def start(
 ) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes], str]:
     """The echo server, the gateway in front of it, and a token."""
     echo = subprocess.Popen([sys.executable, "-m", "tests.bench.echo_server", str(port)], cwd=ROOT)
-    wait(f"http://127.0.0.1:{port}/mcp")
+    wait(port)
 
     def lockkeep(*args: str) -> str:
         return subprocess.run(
@@ -115,19 +117,20 @@ def start(
     gateway = subprocess.Popen(
         [sys.executable, "-m", "lockkeep.cli", "serve"], cwd=folder, env=dict(env), stdout=subprocess.DEVNULL
     )
-    wait(f"http://127.0.0.1:{env['LOCKKEEP_PORT']}/readyz")
+    wait(int(env["LOCKKEEP_PORT"]))
     return echo, gateway, token
 
 
-def wait(url: str) -> None:
+def wait(port: int) -> None:
+    """Until something listens there."""
     for _ in range(300):
         try:
-            httpx2.get(url, timeout=1, trust_env=False)
-        except httpx2.HTTPError:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
             time.sleep(0.05)  # noqa: TID251 - waits for a process to listen
         else:
             return
-    raise SystemExit(f"{url} does not answer")
+    raise SystemExit(f"nothing listens on port {port}")
 
 
 async def run(short: bool) -> None:

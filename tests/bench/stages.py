@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from house import House, house
-
 from lockkeep.model import Allow, Claim, Request
 from lockkeep.prepare import prepare
 

@@ -1,15 +1,22 @@
 """kill -9 at every point of a write: at most one effect, and the ledger says what the world says (P2, P7)."""
 
+import os
+import signal
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from crash.doomed import POINTS
-from crash.place import Launcher, Place, called, finished, prepared, rules
+from crash.place import GATEWAY, Launcher, Place, called, finished, prepared, rules
 from house import said
 from mcp_types import CallToolResult
+from shop import Shop
+from wire.fixture_servers.over_http import served
 
 LEAD = {"email": "ida@kestrel.example", "company": "Kestrel", "name": "Ida", "country": "DE", "source": "event"}
+WRITE = {"id": "t1", "text": "hello"}
 HAPPENED = {"at the server": True, "before the settle commits": True, "settled": True}
 
 
@@ -63,3 +70,45 @@ async def test_twenty_times_at_every_point(
     tmp_path: Path, launcher: Launcher, lock: str, point: str, turn: int
 ) -> None:
     await check(launcher, await prepared(tmp_path, rules("crm"), lock=lock), point)
+
+
+@pytest.mark.crash
+@pytest.mark.promise("P2", "P7")
+@pytest.mark.parametrize("lived", [False, True], ids=["died before its effect", "died after its effect"])
+async def test_a_tool_server_in_another_process_is_asked_what_became_of_the_write(
+    tmp_path: Path, launcher: Launcher, lived: bool
+) -> None:
+    shop, killed = Shop(), anyio.Event()
+    pids: list[int] = []
+
+    async def kill_the_gateway(_tool: str, _arguments: Mapping[str, Any]) -> None:
+        if pids:
+            os.kill(pids.pop(), signal.SIGKILL)
+            killed.set()
+            await anyio.sleep_forever()
+
+    if lived:
+        shop.after = kill_the_gateway
+    else:
+        shop.behave = kill_the_gateway
+    async with served(shop.build({})) as port:
+        gateway_yaml = GATEWAY.replace("crm: {in_process: true}", f"shop: {{url: 'http://127.0.0.1:{port}/mcp'}}")
+        place = await prepared(tmp_path, rules("shop"), gateway=gateway_yaml)
+        heard: list[CallToolResult] = []
+        async with launcher.gateway(place) as gateway, anyio.create_task_group() as group:
+            pids.append(gateway.pid)
+            for _ in range(2):
+                group.start_soon(place.try_call, "shop.write", WRITE, heard)
+            await killed.wait()
+            assert await gateway.ended() == 9
+        async with launcher.gateway(place):
+            await place.until("succeeded" if lived else "not_applied")
+            again = [await place.call("shop.write", WRITE) for _ in range(3)]
+            rows = place.calls()
+
+    assert [text["text"] for _, text in shop.effects] == ["hello"]
+    assert {called(each) for each in again} == {(finished(rows)[0]["id"], "succeeded")}
+    assert {row["id"]: row["state"] for row in rows} == {
+        key: {"committed": "succeeded", "cancelled": "not_applied"}[state] for key, state in shop.receipts.items()
+    }
+    assert place.tampering() == []

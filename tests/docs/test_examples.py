@@ -1,6 +1,7 @@
 """T3 and T5: what the pages show runs, in order, in an empty folder per page, and prints what they say."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
@@ -26,7 +27,7 @@ KNOWN = {*RUNNABLE, "text", "json", "mermaid"}
 PLACES = {"gateway": "gateway.yaml", "people": "people.yaml", "manifest": "manifests/page.yaml", "test": "tests/page.test.yaml"}
 PAGES = pages()
 PLAYED = [page for page in PAGES if any(each.language in ("console", "python") and each.directive != "not run" for each in page.blocks)]  # fmt: skip
-SHOWN = [block for page in PAGES for block in page.blocks if block.language == "yaml" and block.directive != "not run"]
+SHOWN = [block for page in PAGES for block in page.blocks if block.language == "yaml" and block.directive not in ("not run", "file")]
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,14 @@ def test_every_block_says_what_it_is_and_why_it_does_not_run() -> None:
             if block.directive == "not run":
                 assert block.language in RUNNABLE, f"{block}: {block.language} blocks never run"
                 assert len(block.about) > 10, f"{block}: say why it does not run"
+
+
+def test_a_file_that_the_reader_saves_is_used_by_a_later_command_of_the_page() -> None:
+    for page in PAGES:
+        for block in page.blocks:
+            after = [each.text for each in page.blocks if each.language == "console" and each.line > block.line]
+            if block.directive == "file":
+                assert re.search(r"lockkeep (policy|catalog|add)|python ", "".join(after)), str(block)
 
 
 def test_the_tutorial_ends_with_a_sound_record() -> None:

@@ -18,6 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+WHY_NOT = (
+    "no network of its own can be made here (unshare -rn); hosts run only where they can reach nothing else"
+)
 SET_FLAGS, UP_AND_RUNNING = 0x8914, 0x41
 Way = Callable[[], Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import anyio
 from starlette.applications import Starlette
@@ -48,7 +48,6 @@ class Model:
     port: int = 0
     offered: set[str] = field(default_factory=set[str])
     shown: list[str] = field(default_factory=list[str])
-    requests: list[str] = field(default_factory=list[str])
     _steps: defaultdict[int, anyio.Event] = field(default_factory=lambda: defaultdict(anyio.Event))
 
     @property
@@ -79,7 +78,7 @@ class Model:
         return Chosen(name, tools[name], now.arguments(self.shown), step)
 
     async def anthropic(self, request: Request) -> Response:
-        body = await self._body(request)
+        body = await request.json()
         blocks = [
             block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]
         ]  # fmt: skip
@@ -88,7 +87,7 @@ class Model:
         return _stream(_anthropic(self.turn(results, tools)))
 
     async def responses(self, request: Request) -> Response:
-        body = await self._body(request)
+        body = await request.json()
         given = [item for item in body["input"] if item.get("type") == "function_call_output"]
         tools: dict[str, str | None] = {}
         for tool in body.get("tools", ()):
@@ -98,14 +97,9 @@ class Model:
                 tools[tool["name"]] = None
         return _stream(_responses(self.turn([_text(item["output"]) for item in given], tools)))
 
-    async def other(self, request: Request) -> Response:
+    async def other(self, _: Request) -> Response:
         """Lists of models, counts of tokens: whatever a host asks beside its work."""
-        self.requests.append(f"{request.method} {request.url.path}")
         return JSONResponse({"data": [], "models": [], "input_tokens": 1})
-
-    async def _body(self, request: Request) -> dict[str, Json]:
-        self.requests.append(f"{request.method} {request.url.path}")
-        return json.loads(await request.body())
 
     def app(self) -> Starlette:
         return Starlette(
@@ -178,5 +172,5 @@ def _stream(events: Iterator[Event]) -> Response:
 def _text(content: Json) -> str:
     """What the model reads of a tool result: a text, or the texts of its parts."""
     if isinstance(content, list):
-        return "\n".join(part.get("text", "") for part in content)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
+        return "\n".join(part.get("text", "") for part in cast("list[dict[str, str]]", content))
     return str(content)

@@ -1,10 +1,13 @@
 """What the scripted model does in every host, and what must come of it."""
 
+import os
 import re
+import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import CompletedProcess
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -22,6 +25,10 @@ APPROVAL = re.compile(r"approval_id\W+(\w+)")
 SEARCH, DENIED, PENDING, WAITED = range(4)  # the steps of the script
 
 
+def always(**arguments: Any) -> Callable[[Sequence[str]], Mapping[str, Any]]:
+    return lambda _: arguments
+
+
 def as_it_was_told(shown: Sequence[str]) -> Mapping[str, Any]:
     """The arguments of lockkeep_wait, taken from the pending answer as a model would."""
     return {"approval_id": approval_in(shown[PENDING]), "max_wait_s": 40}
@@ -32,10 +39,6 @@ def approval_in(text: str) -> str:
     return found[1] if found else "none was shown"
 
 
-def always(**arguments: Any) -> Callable[[Sequence[str]], Mapping[str, Any]]:
-    return lambda _: arguments
-
-
 SCRIPT = (
     Call("crm_search", always(kind="lead", stage="new", limit=2)),
     Call("crm_upsert_lead", always(**LEAD, email="joe@mail.example", value_minor=100)),
@@ -43,24 +46,26 @@ SCRIPT = (
     Call("lockkeep_wait", as_it_was_told),
     LAST_WORDS,
 )
-
-
-@dataclass(frozen=True)
-class Record:
-    """The ledger after the story: every call, oldest first, the one approval, and whether the log is sound."""
-
-    calls: list[dict[str, Any]]
-    approval: dict[str, Any]
-    sound: bool
+RECORDED = [
+    ("call.claimed", "crm.search"),
+    ("call.settled", "crm.search"),
+    ("call.denied", "crm.upsert_lead"),
+    ("call.parked", "crm.upsert_lead"),
+    ("approval.voted", None),
+    ("approval.approved", None),
+    ("call.claimed", "crm.upsert_lead"),
+    ("call.settled", "crm.upsert_lead"),
+]
 
 
 @dataclass(frozen=True)
 class Played:
-    """The story from all sides: what the host printed, what the model met, what the gateway kept."""
+    """The story from all sides: what the host printed, what the model met, what the gateway's log holds."""
 
     said: str
     model: Model
-    record: Record
+    audit: list[dict[str, Any]]
+    sound: bool
 
 
 @dataclass(frozen=True)
@@ -70,53 +75,32 @@ class Stage:
     place: Place
     model: Model
     home: Path
-    secret: str  # of ana's agent
+    agents: str  # the token of ana's agent
+    bos: str  # bo's own token
 
     async def play(self, program: Sequence[str], environ: Mapping[str, str]) -> str:
         """What the host printed. It has this environment, no stdin, our two ports, and nothing else."""
         ports = (self.place.port, self.model.port)
-        doors = self.place.folder / "doors"
-        doors.mkdir()
-        command = alone.command(doors, ports, program) if alone.possible() else program
-        env = {
-            "HOME": str(self.home),
-            "PATH": "/usr/bin:/bin",
-            "LOCKKEEP_TOKEN": self.secret,
-            **NOWHERE,
-            **environ,
-        }
-        ended: list[CompletedProcess[bytes]] = []
-        with anyio.fail_after(LIMIT):
-            async with alone.doors(doors, ports), anyio.create_task_group() as tasks:
+        env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LOCKKEEP_TOKEN": self.agents, **environ}
+        output = self.place.folder / "host.log"
+        code: int | None = None
+        with (
+            TemporaryDirectory(prefix="doors-") as doors,
+            anyio.fail_after(LIMIT),
+        ):  # sockets want short paths
+            async with alone.doors(Path(doors), ports), anyio.create_task_group() as tasks:
                 tasks.start_soon(self._agree)
-                ended.append(await anyio.run_process(command, cwd=self.home, env=env, check=False))
+                code = await ended(alone.command(Path(doors), ports, program), self.home, env, output)
                 tasks.cancel_scope.cancel()
-        (done,) = ended
-        said = done.stdout.decode() + done.stderr.decode()
-        assert done.returncode == 0, said[-4000:]
+        said = output.read_text(encoding="utf-8")
+        assert code == 0, said[-4000:]
         return said
 
     async def _agree(self) -> None:
         """Bo looks at what is asked, once the model was told that it waits, and agrees to exactly that."""
         approval = approval_in(await self.model.saw(PENDING))
-        bo = await self.place.token("bo")
-        shown = await self.place.json("approvals", "show", approval, secret=bo)
-        await self.place.json("approvals", "approve", approval, "--digest", shown["bound"], secret=bo)
-
-    async def record(self) -> Record:
-        """What the gateway's own command line says of it all."""
-        listed = await self.place.json("calls", "list")
-        (approval,) = await self.place.json("approvals", "list", "--all")
-        return Record(
-            calls=[await self.place.json("calls", "show", each["id"]) for each in reversed(listed)],
-            approval=await self.place.json("approvals", "show", approval["id"]),
-            sound=(await self.place.json("audit", "verify"))["sound"],
-        )
-
-
-NOWHERE = {  # where no network of its own can be made, what honours these still meets a closed door
-    "HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost",
-}  # fmt: skip
+        shown = await self.place.json("approvals", "show", approval, secret=self.bos)
+        await self.place.json("approvals", "approve", approval, "--digest", shown["bound"], secret=self.bos)
 
 
 async def played(
@@ -127,38 +111,54 @@ async def played(
     home.mkdir()
     place_folder.mkdir()
     async with governed(place_folder) as place, scripted(SCRIPT) as model:
-        stage = Stage(place, model, home, await place.token("ana", "lead-router"))
+        stage = Stage(place, model, home, await place.token("ana", "lead-router"), await place.token("bo"))
         said = await stage.play(program(stage), environ(stage))
-        return Played(said, model, await stage.record())
+        audit = await place.json("audit", "tail", "--count", "100")
+        return Played(said, model, audit, (await place.json("audit", "verify"))["sound"])
 
 
-def assert_governed(seen: Played, *, host: str) -> None:
-    """What the model was shown, and what the ledger holds, step by step."""
+def assert_governed(seen: Played, *, host: str, denial: str) -> None:
+    """What the model was offered and shown, and what the log holds, step by step."""
     tools = {name.removeprefix("mcp__lockkeep__") for name in seen.model.offered}
     assert {"crm_search", "crm_upsert_lead", "lockkeep_wait", "lockkeep_status"} <= tools
     assert "crm_archive" not in tools  # no rule allows it
-    shown = seen.model.shown; [print("SHOWN", each[:1200]) for each in shown]; print(seen.model.requests, sorted(seen.model.offered))
+    shown = seen.model.shown
     assert "led_" in shown[SEARCH]
-    assert "DENIED rule=leads/free-mail" in shown[DENIED]
+    assert denial in shown[DENIED]
     assert "pending_approval" in shown[PENDING]
     assert "joe@umbra.example" in shown[WAITED]
     assert LAST_WORDS in seen.said
 
-    calls = seen.record.calls
-    assert [(each["tool"], each["state"]) for each in calls] == [
-        ("crm.search", "succeeded"), ("crm.upsert_lead", "denied"), ("crm.upsert_lead", "succeeded"),
-    ]  # fmt: skip
-    assert {(each["user"], each["agent"]) for each in calls} == {("ana", "lead-router")}
-    assert [each["host"] for each in calls if not each["host"].startswith(host)] == []
-    assert (seen.record.approval["state"], seen.record.approval["votes"]) == ("consumed", ["bo: approve"])
-    assert seen.record.sound
+    story = [each for each in seen.audit if each["call"]]
+    assert [(each["type"], each.get("tool")) for each in story] == RECORDED
+    assert [each["outcome"] for each in story if "outcome" in each] == ["succeeded", "succeeded"]
+    assert [each["person"] for each in story if "person" in each] == ["bo"]
+    actors = [each["actor"] for each in story if "actor" in each]
+    assert {(each["user"], each["agent"]) for each in actors} == {("ana", "lead-router")}
+    assert {each["host"].partition("/")[0] for each in actors} == {host}
+    assert seen.sound
+
+
+async def ended(command: Sequence[str], folder: Path, environ: Mapping[str, str], output: Path) -> int | None:
+    """The program's exit code; whatever happens, nothing it started goes on."""
+    with output.open("wb") as log:
+        process = await anyio.open_process(
+            command, cwd=folder, env=environ, stdin=None, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            return await process.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with anyio.CancelScope(shield=True):
+                await process.wait()
 
 
 def installed(pattern: str) -> str:
-    """The host's own binary; skips where it is not installed."""
+    """The host's own binary; skips where it is not installed, or could reach more than this machine."""
     found = sorted(HOSTS.glob(pattern))
     if not found:
-        pytest.skip(
-            f"{pattern.split('/')[0]} is not in tests/hosts/node_modules; tests/hosts/install.sh brings it"
-        )
+        pytest.skip(f"{pattern.split('/')[0]} is not installed; tests/hosts/install.sh brings it")
+    if not alone.possible():
+        pytest.skip(alone.WHY_NOT)
     return str(found[0])

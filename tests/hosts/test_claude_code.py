@@ -31,4 +31,6 @@ async def test_claude_code_is_governed_from_the_first_tool_to_the_approved_call(
 
     seen = await played(tmp_path, program, environ)
 
-    assert_governed(seen, host="claude-code")
+    assert_governed(
+        seen, host="claude-code", denial="DENIED rule=leads/crm.upsert_lead/free-mail retry=changed"
+    )

@@ -38,4 +38,5 @@ async def test_codex_is_governed_from_the_first_tool_to_the_approved_call(tmp_pa
 
     seen = await played(tmp_path, program, environ)
 
-    assert_governed(seen, host="codex-mcp-client")
+    # Codex shows its model the structured half alone, and that one is complete, too.
+    assert_governed(seen, host="codex-mcp-client", denial='"rule":"leads/crm.upsert_lead/free-mail"')

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from lockkeep.model import Json, stamp
-from lockkeep.store import Tx
+from lockkeep.store import Tx, whole
 
 GENESIS = "0" * 64
 VERSION = 1
@@ -60,7 +61,7 @@ def append(tx: Tx, event: str, at: datetime, *, call: str | None = None, **field
     seq, prev = (head["seq"] + 1, head["hash"]) if head else (1, GENESIS)
     record = {"v": VERSION, "seq": seq, "type": event, "at": stamp(at), "call": call, "prev": prev}
     record |= {name: value for name, value in fields.items() if value is not None}
-    text = line(record)
+    text: str = whole(line(record))
     tx.run("audit_append", seq=seq, hash=hashed(text), record=text, call=call, type=event)
     return seq
 
@@ -79,16 +80,21 @@ def verify(
 ) -> list[Tampering]:
     """Check (seq, hash, record) rows in order; with a head that left the machine, up to that head. Empty is good."""
     found: list[Tampering] = []
-    expected, prev, last = 1, GENESIS, 0
+    moved: dict[int, int] = {}  # place -> the number the record there gives itself
+    expected, prev, last, highest = 1, GENESIS, 0, 0
     for seq, stored, text in records:
         last = seq
-        if seq != expected:
-            kind = "deleted" if seq > expected else "inserted"
+        if seq > expected:
             found.append(
-                Tampering(expected, kind, f"record {expected} is missing, {seq} stands in its place")
+                Tampering(expected, "deleted", f"record {expected} is missing, {seq} stands in its place")
             )
-            expected = seq
-        found += _check(seq, stored, text, prev)
+        elif seq < expected:
+            found.append(Tampering(seq, "inserted", f"there are two records {seq}"))
+        own, faults = _check(seq, stored, text, prev)
+        found += faults
+        highest = max(highest, own)
+        if own != seq:
+            moved[seq] = own
         if head is not None and seq == size and stored != head:
             found.append(Tampering(seq, "recomputed", "the hash differs from the head that left the machine"))
         prev, expected = stored, seq + 1
@@ -96,18 +102,36 @@ def verify(
         found.append(
             Tampering(last + 1, "truncated", f"the head that left the machine covers {size} records")
         )
-    return found
+    found += _moved(moved, last, highest)
+    return sorted(found, key=lambda each: (each.seq, each.kind == "broken chain"))
 
 
-def _check(seq: int, stored: str, text: str, prev: str) -> list[Tampering]:
+def _check(seq: int, stored: str, text: str, prev: str) -> tuple[int, list[Tampering]]:
+    """The number the record gives itself, and what is wrong with it where it stands."""
     if hashed(text) != stored:
-        return [Tampering(seq, "edited", "the record does not have its hash")]
+        return seq, [Tampering(seq, "edited", "the record does not have its hash")]
     try:
         record = json.loads(text)
     except ValueError:
-        return [Tampering(seq, "edited", "the record is not JSON")]
-    if record.get("seq") != seq:
-        return [Tampering(seq, "reordered", f"the record calls itself {record.get('seq')}")]
-    if record.get("prev") != prev:
-        return [Tampering(seq, "broken chain", "the record before it is not the one it was chained to")]
-    return []
+        record = None
+    if not isinstance(record, dict) or type(own := record.get("seq")) is not int:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return seq, [Tampering(seq, "edited", "this is no record")]
+    if record.get("prev") != prev:  # pyright: ignore[reportUnknownMemberType]
+        why = "the record before it is not the one it was chained to"
+        return own, [Tampering(seq, "broken chain", why)]
+    return own, []
+
+
+def _moved(moved: Mapping[int, int], last: int, highest: int) -> list[Tampering]:
+    """Records that stand elsewhere than they say: one came in, one was taken out, or they changed places."""
+    owns = Counter(moved.values())
+    twice = sorted(own for own, times in owns.items() if times > 1 or (own not in moved and 0 < own <= last))
+    gone = sorted(place for place in moved if place not in owns and place < highest)
+    if not twice and not gone:
+        return [
+            Tampering(place, "reordered", f"the record calls itself {own}") for place, own in moved.items()
+        ]
+    return [
+        *(Tampering(own, "inserted", f"two records call themselves {own}") for own in twice),
+        *(Tampering(place, "deleted", f"no record calls itself {place}") for place in gone),
+    ]

@@ -61,10 +61,8 @@ class Ledger:
                 if row and row["state"] == "pending_approval"
                 else (calls.recorded(read, row) if row else None)
             )
-        row = calls.earlier(read, call)
-        if row is not None and row["asked"] != call.asked and call.key is not None:
-            return await self.close(call, CONFLICT, [Finding("receive", CONFLICT)])
-        return _stands(read, row)
+        known = _repeated(read, call)
+        return await self.close(call, known, [Finding("receive", known)]) if isinstance(known, Deny) else known
 
     # -- step 2 ends without a send -----------------------------------------------------------------------------
 
@@ -104,8 +102,8 @@ class Ledger:
 
     def _park(self, tx: Tx, call: ToolCall, wish: RequireApproval, findings: Sequence[Finding]) -> Outcome:
         now = self.clock()
-        if call.agreed is None and (known := _stands(tx, calls.earlier(tx, call))):
-            return known
+        if call.agreed is None and (known := _repeated(tx, call)):
+            return self._deny(tx, call, known, findings) if isinstance(known, Deny) else known
         basis = calls.basis_of(findings)
         if no := self._unasked(tx, call, now) or limits.reserve(tx, call.id, basis.shares, now):
             return self._deny(tx, call, no, findings)
@@ -176,8 +174,8 @@ class Ledger:
         newest = tx.one("generation_newest")
         if newest is None or newest["id"] != basis.generation or call.generation != basis.generation:
             return None
-        if call.agreed is None and (known := _stands(tx, calls.earlier(tx, call))):
-            return known
+        if call.agreed is None and (known := _repeated(tx, call)):
+            return self._deny(tx, call, known, findings) if isinstance(known, Deny) else known
         if no := _doubt(tx, call) or limits.reserve(tx, call.id, basis.shares, now):
             return self._deny(tx, call, no, findings)
         if call.agreed is None:
@@ -308,8 +306,11 @@ def outcome_of(call: str, answer: Answer) -> Outcome:
     return Unknown(call=call)
 
 
-def _stands(tx: Tx, row: Row | None) -> Outcome | None:
-    """The outcome that answers a repeat; None if the earlier row leaves the way free."""
+def _repeated(tx: Tx, call: ToolCall) -> Outcome | Deny | None:
+    """What answers a repeat, or a no if its key is another call's; None if the earlier row leaves the way free."""
+    row = calls.earlier(tx, call)
+    if row is not None and row["asked"] != call.asked and call.key is not None:
+        return CONFLICT
     if row is None or row["state"] in calls.FREE or row["state"] in calls.ASK_AGAIN:
         return None
     return calls.recorded(tx, row)

@@ -21,7 +21,10 @@ from lockkeep.policy.runtime import Env, Money, Value
 from lockkeep.upstream.lock import BadCatalog, Lock, read_lock
 
 GATEWAY, PEOPLE, LOCK = "gateway.yaml", "people.yaml", "catalog.lock.json"
-KINDS = ("policy", "manifest", "test", "gateway", "people")
+FILES = (
+    "*.yaml", "manifests/*.yaml", "tests/*.yaml", LOCK,
+    "*.yml", "manifests/*.yml", "tests/*.yml", "workflows/*.yaml",
+)  # fmt: skip
 Manifests = Mapping[str, Mapping[str, Mapping[str, Json]]]
 
 
@@ -59,7 +62,7 @@ class PolicySet:
         roles = self.people.roles(user)
         return [
             tool
-            for name, tool in sorted(self.exported.items())
+            for _, tool in sorted(self.exported.items())
             if tool.offered and engine.may_use(self.rules_of(tool.name), user=user, agent=agent, roles=roles)
         ]
 
@@ -84,7 +87,11 @@ class PolicySet:
             "now": call.at.astimezone(self.zone),
             "subject": call.subject,
         }
-        amount = Money(call.amount.minor, call.amount.currency) if call.amount else None
+        amount = (
+            Money(call.amount.minor, call.amount.currency)
+            if call.amount
+            else self.effects_of(call.tool).money(call.arguments)
+        )
         return {"args": dict(call.arguments), "call": {**about, "amount": amount}, "read": {}}
 
     def effects_of(self, tool: str) -> Effects:
@@ -106,57 +113,62 @@ class PolicySet:
 
 
 def read_folder(folder: Path) -> dict[str, str]:
-    """Every file of the set by its path in the folder. Symbolic links are refused."""
+    """Every file of the set by its path in the folder. Symbolic links are refused, and names that would be passed by."""
     if not folder.is_dir():
         raise BadPolicySet(f"there is no folder {folder}; `lockkeep init` makes one")
     found: dict[str, str] = {}
-    for path in sorted(
-        [
-            *folder.glob("*.yaml"),
-            *folder.glob("manifests/*.yaml"),
-            *folder.glob("tests/*.yaml"),
-            folder / LOCK,
-        ]
-    ):
+    for path in sorted(path for pattern in FILES for path in folder.glob(pattern)):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
+        if path.suffix == ".yml" or name.startswith("workflows/"):
+            hint = "name it .yaml" if path.suffix == ".yml" else "this release reads no workflows"
+            raise BadPolicySet(f"{name} would not be read; {hint}")
+        if path.is_symlink() or (path.parent != folder and path.parent.is_symlink()):
             raise BadPolicySet(f"{name} is a symbolic link; put the file itself there")
-        if path.exists():
-            try:
-                found[name] = path.read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                line = path.read_bytes()[: error.start].count(b"\n") + 1
-                raise BadPolicySet(f"{name}:{line}: this is not UTF-8 text; save it as UTF-8") from None
+        found[name] = _text(path, name)
     return found
 
 
+def _text(path: Path, name: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise BadPolicySet(f"{name}:{line}: this is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise BadPolicySet(f"{name} cannot be read: {error.strerror}") from None
+
+
 def load(files: Mapping[str, str], *, generation: int = 0) -> tuple[PolicySet | None, list[Problem]]:
-    """The set, or None and everything that is wrong with it."""
+    """The set, or None and everything that is wrong with it, in the order of the files."""
     problems = Problems()
+    loaded = _load(files, generation, problems)
+    return (None, sorted(problems.found, key=lambda each: each.place)) if problems else (loaded, [])
+
+
+def _load(files: Mapping[str, str], generation: int, problems: Problems) -> PolicySet | None:
     for needed in (GATEWAY, PEOPLE):
         if needed not in files:
-            problems.add(
-                Place(needed, 1, 1), f"{needed} is missing", "`lockkeep init` makes a starter folder"
-            )
+            hint = "`lockkeep init` makes a starter folder"
+            problems.add(Place(needed, 1, 1), f"{needed} is missing", hint)
     nodes = {
         name: node for name, text in files.items() if name != LOCK and (node := parse(name, text, problems))
     }
     if problems:
-        return None, problems.found
+        return None
     lock = _lock(files.get(LOCK), problems)
     gateway = gatewayfile.read(nodes[GATEWAY], problems)
     persons = people.read(nodes[PEOPLE], problems)
-    manifests, policies = _manifests(nodes, problems), _policies(nodes, problems)
     _owners(nodes[GATEWAY], gateway, persons, problems)
-    compiled = Compiler(lock.tools, persons, gateway, files, problems).compile(policies)
     effects = _effects(lock.tools, problems)
-    if problems:
-        return None, problems.found
-    loaded = PolicySet(
+    beside = bool(problems)
+    manifests, policies = _manifests(nodes, gateway, problems), _policies(nodes, problems)
+    if beside:  # the rules speak of what stands there: judging them now would blame them for it
+        return None
+    compiled = Compiler(lock.tools, persons, gateway, files, problems).compile(policies)
+    return PolicySet(
         generation=generation, files=dict(files), gateway=gateway, people=persons, lock=lock, manifests=manifests,
         rules=compiled, effects=effects, exported={tool.exported: tool for tool in lock.tools.values()},
     )  # fmt: skip
-    return loaded, []
 
 
 def _lock(text: str | None, problems: Problems) -> Lock:
@@ -177,36 +189,57 @@ def _policies(nodes: Mapping[str, Node], problems: Problems) -> list[PolicyFile]
         if "/" in name or name in (GATEWAY, PEOPLE):
             continue
         if not isinstance(node, Node_) or node.get("policy") is None:
-            keys = [key.text for key, _ in node.entries] if isinstance(node, Node_) else []
-            hint = "begin with: api: lockkeep/v1, then policy: NAME"
-            close = next(
-                (nearest(key, ("policy",)) for key in keys if nearest(key, ("policy",)).startswith("did")),
-                hint,
-            )
-            problems.add(node.place, "this file does not say what it is", close)
+            problems.add(node.place, "this file does not say what it is", _beginning(node))
             continue
         form = simple.read(name, node, problems)
         if form is not None and form.name in found:
-            problems.add(node.place, f"the policy '{form.name}' stands in {found[form.name].file}, too")
+            message = f"the policy '{form.name}' stands in {found[form.name].file}, too"
+            problems.add(node.place, message, "give one of them another name", code="duplicate")
         elif form is not None:
             found[form.name] = form
     return list(found.values())
 
 
-def _manifests(nodes: Mapping[str, Node], problems: Problems) -> dict[str, Mapping[str, Mapping[str, Json]]]:
-    read = [manifest.read(node, problems) for name, node in nodes.items() if name.startswith("manifests/")]
-    return {found[0]: found[1] for found in read if found is not None}
+def _beginning(node: Node) -> str:
+    keys = [key.text for key, _ in node.entries] if isinstance(node, Node_) else []
+    close = (nearest(key, ("policy",)) for key in keys)
+    return next(
+        (each for each in close if each.startswith("did")), "begin with: api: lockkeep/v1, then policy: NAME"
+    )
+
+
+def _manifests(
+    nodes: Mapping[str, Node], gateway: GatewayFile, problems: Problems
+) -> dict[str, Mapping[str, Mapping[str, Json]]]:
+    found: dict[str, Mapping[str, Mapping[str, Json]]] = {}
+    for file, node in nodes.items():
+        read = manifest.read(node, problems) if file.startswith("manifests/") else None
+        if read is None:
+            continue
+        name, entries = read
+        if name in found:
+            problems.add(
+                node.place, f"there are two manifests of {name}", "keep one of them", code="duplicate"
+            )
+        elif name not in gateway.integrations:
+            message = f"there is no integration '{name}'"
+            problems.add(node.place, message, nearest(name, gateway.integrations), code="unknown-name")
+        found[name] = entries
+    return found
 
 
 def _owners(node: Node, gateway: GatewayFile, persons: People, problems: Problems) -> None:
     for agent, owner in gateway.agents.items():
         if owner is not None and owner not in persons.persons:
-            place = node.place
-            problems.add(
-                place,
-                f"agent {agent} belongs to '{owner}', who is not in people.yaml",
-                nearest(owner, persons.persons),
-            )
+            message = f"agent {agent} belongs to '{owner}', who is not in people.yaml"
+            place = _at(node, "agents", agent, "owner")
+            problems.add(place, message, nearest(owner, persons.persons), code="unknown-name")
+
+
+def _at(node: Node, *path: str) -> Place:
+    for key in path:
+        node = (node.get(key) or node) if isinstance(node, Node_) else node
+    return node.place
 
 
 def _effects(tools: Tools, problems: Problems) -> dict[str, Effects]:

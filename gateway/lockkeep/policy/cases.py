@@ -7,17 +7,20 @@ from datetime import UTC, datetime
 
 from lockkeep.model import Allow, Deny, Json, Request, RequireApproval, Tool, ToolCall, Verdict
 from lockkeep.policy.bundle import PolicySet
+from lockkeep.policy.currencies import decimals
 from lockkeep.policy.engine import Decision
-from lockkeep.policy.lexer import EXPONENTS
 from lockkeep.policy.manifest import plain
 from lockkeep.policy.positions import Listing, Node, Place, Problems, Text, nearest, parse
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.reading import Reader, begins
-from lockkeep.policy.runtime import FailedLookup
+from lockkeep.policy.runtime import FailedLookup, is_array, is_object
+from lockkeep.policy.types import ANY, Type, of_schema
 
 CASE = ("name", "as", "call", "with", "read", "now", "used", "run", "expect", "code", "by", "say")
 GIVEN = ("as", "call", "with", "read", "now", "used", "run")
-MONEY = re.compile(r"(-?\d+)(?:\.(\d+))? ([A-Z]{3})")
+MAPPINGS = ("with", "read", "used")
+TEXTS = ("as", "call", "now", "run", "expect", "code", "say")
+MONEY = re.compile(r"(-?[0-9]{1,15})(?:\.([0-9]{1,9}))? ([A-Z]{3})")
 ASKS = re.compile(r"asks \[([^\]]*)\]")
 Prepared = Callable[[Request, Tool, frozenset[str]], ToolCall]
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -32,6 +35,7 @@ class Case:
     name: str
     values: Mapping[str, Json]
     callers: Mapping[str, Mapping[str, Json]]
+    reads: tuple[str, ...] = ()  # the look-ups it answers itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +58,42 @@ def read(files: Mapping[str, str], problems: Problems) -> list[Case]:
 
 async def run(rules: PolicySet, case: Case, prepared: Prepared) -> Result:
     """Decide the case and compare. `prepared` makes the call as the gateway does; it lives a layer above."""
-    values = case.values
-    tool = rules.tools.get(str(values.get("call")))
+    values, name = case.values, str(case.values.get("call"))
+    tool = rules.tools.get(name)
     if tool is None:
-        return Result(
-            case,
-            f"no accepted tool is called '{values.get('call')}'; {nearest(str(values.get('call')), rules.tools)}",
-        )
+        return Result(case, f"no accepted tool is called '{name}'; {nearest(name, rules.tools)}")
+    if why := _unknown(rules, tool, case):
+        return Result(case, why)
     caller = case.callers.get(str(values.get("as")), {})
-    roles = frozenset(str(role) for role in caller.get("roles", ()))
     request = Request(
-        id="call_case", tool=tool.exported, arguments=_arguments(tool, values.get("with") or {}), user=str(values.get("as")),
+        id="call_case", tool=tool.exported, arguments=_arguments(tool, values["with"]), user=str(values.get("as")),
         agent=str(caller.get("agent", "")), host="policy test", at=_now(values.get("now")), run=values.get("run"),
     )  # fmt: skip
-    call = prepared(request, tool, roles)
-    decision = await rules.decide(call, _nothing, given=_answers(values.get("read") or {}))
-    verdict = _limited(decision, values.get("used") or {})
+    call = prepared(request, tool, frozenset(_list(caller.get("roles"))))
+    decision = await rules.decide(call, _nothing, given=_answers(rules, tool, values["read"]))
+    verdict = call.unresolved or _limited(decision, values["used"])
     return Result(case, _difference(values, verdict, decision, call), decision.basis.fired)
+
+
+def _unknown(rules: PolicySet, tool: Tool, case: Case) -> str:
+    """A name the rules do not have would make a case that proves nothing."""
+    names = {*of_schema(tool.input).names(), *tool.input.get("properties", {})}
+    of_rules = rules.rules_of(tool.name)
+    reads = {read for _, read in of_rules.lookups}
+    limits = {rule.id for rule in of_rules.rules if rule.kind == "limit"}
+    with_, used = case.values["with"], case.values["used"]
+    for known, what, given in (
+        (names, "argument", with_),
+        (reads, "look-up", case.reads),
+        (limits, "limit", used),
+    ):
+        for name in given:
+            if name not in known:
+                return f"{tool.name} has no {what} '{name}'; {nearest(name, known)}"
+    for name in case.values.get("by", ()):
+        if not any(name in (rule.id, rule.id.rsplit("/", 1)[-1]) for rule in of_rules.rules):
+            return f"{tool.name} has no rule '{name}'"
+    return ""
 
 
 async def _nothing(tool: str, arguments: Mapping[str, Json], timeout: float) -> Json:
@@ -80,18 +103,64 @@ async def _nothing(tool: str, arguments: Mapping[str, Json], timeout: float) -> 
 def _file(name: str, root: Node, problems: Problems) -> list[Case]:
     reader = Reader(root, "a test file", problems, ("api", "test", "now", "callers", "given", "cases"))
     begins(reader, "test")
-    given: dict[str, Json] = {}
-    if (node := reader.get("given")) is not None:
-        Reader(node, "given", problems, GIVEN)
-        given = plain(node)
+    there = reader.get("given")
+    given = _values(Reader(there, "given", problems, GIVEN), problems) if there is not None else {}
     if (now := reader.text("now")) is not None:
-        given.setdefault("now", now.text)
-    callers = reader.get("callers")
-    people: Mapping[str, Mapping[str, Json]] = plain(callers) if isinstance(callers, Node_) else {}
+        given = {"now": now.text, **given}
+        _moment(now, problems)
+    callers = _callers(reader.get("callers"), problems)
     cases = reader.need("cases")
+    if cases is not None and not (isinstance(cases, Listing) and cases.items):
+        problems.add(cases.place, "'cases' is a list of cases, and not empty", "- name: what it shows")
     if not isinstance(cases, Listing):
         return []
-    return [case for item in cases.items if (case := _case(name, item, given, people, problems)) is not None]
+    return [case for item in cases.items if (case := _case(name, item, given, callers, problems)) is not None]
+
+
+def _callers(node: Node | None, problems: Problems) -> dict[str, Mapping[str, Json]]:
+    if node is None:
+        return {}
+    if not isinstance(node, Node_):
+        problems.add(
+            node.place, f"'callers' is {node.kind}; name: {{roles, agent}} is expected", "NAME: {agent: …}"
+        )
+        return {}
+    found: dict[str, Mapping[str, Json]] = {}
+    for key, value in node.entries:
+        inner = Reader(value, f"caller {key.text}", problems, ("roles", "agent"))
+        agent = inner.text("agent")
+        found[key.text] = {
+            "roles": [text.text for text in inner.texts("roles")],
+            "agent": agent.text if agent else "",
+        }
+    return found
+
+
+def _values(reader: Reader, problems: Problems) -> dict[str, Json]:
+    """What is said there, every part of the kind it must be."""
+    found: dict[str, Json] = {}
+    for key in reader.keys:
+        value = reader.get(key)
+        if value is None:
+            continue
+        if key in MAPPINGS and not isinstance(value, Node_):
+            problems.add(value.place, f"'{key}' is {value.kind}; name: value is expected", f"{key}: {{…}}")
+        elif key in TEXTS:
+            if (text := reader.text(key)) is not None:
+                found[key] = text.text
+                _moment(text, problems) if key == "now" else None
+        else:
+            found[key] = [text.text for text in reader.texts(key)] if key == "by" else plain(value)
+    return found
+
+
+def _moment(text: Text, problems: Problems) -> None:
+    try:
+        found = datetime.fromisoformat(text.text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        problems.add(text.place, f"'{text.text}' is no time", "write it as 2026-11-20T10:00:00+01:00")
 
 
 def _case(
@@ -101,77 +170,86 @@ def _case(
     callers: Mapping[str, Mapping[str, Json]],
     problems: Problems,
 ) -> Case | None:
-    inner = Reader(node, "a case", problems, CASE)
-    name, expect = inner.text("name", needed=True), inner.get("expect")
-    if expect is None and inner.node is not None:
-        inner.need("expect")
+    reader = Reader(node, "a case", problems, CASE)
+    name, expect = reader.text("name", needed=True), reader.need("expect")
     if name is None or expect is None:
         return None
     if not isinstance(expect, Text) or not (
         expect.text in ("allowed", "denied") or ASKS.fullmatch(expect.text)
     ):
-        problems.add(expect.place, "expect is: allowed, denied, or asks [group, …]")
+        message = "expect is: allowed, denied, or asks [group, …]"
+        problems.add(expect.place, message, "expect: asks [sales-lead]")
         return None
-    own: dict[str, Json] = plain(node)
+    before = len(problems.found)
+    own = _values(reader, problems)
     merged: dict[str, Json] = {**given, **own}
-    for key in ("with", "read", "used"):
-        if isinstance(given.get(key), dict) and isinstance(own.get(key), dict):
-            merged[key] = {**given[key], **own[key]}
-    if str(merged.get("as")) not in callers:
+    for key in MAPPINGS:
+        merged[key] = {**given.get(key, {}), **own.get(key, {})}
+    caller = str(merged.get("as"))
+    if len(problems.found) == before and caller not in callers:
+        at = reader.get("as") or node
         problems.add(
-            node.place, f"'{merged.get('as')}' is not among callers", nearest(str(merged.get("as")), callers)
+            at.place, f"'{caller}' is not among callers", nearest(caller, callers), code="unknown-name"
         )
+    if len(problems.found) > before:
         return None
-    return Case(file, node.place, name.text, merged, callers)
+    return Case(file, node.place, name.text, merged, callers, tuple(own.get("read", ())))
 
 
 def _arguments(tool: Tool, given: Mapping[str, Json]) -> dict[str, Json]:
     """`amount: 50 EUR` stands for `amount_minor` and `currency`, where the tool has those."""
-    declared = tool.input.get("properties", {})
+    shaped = _shaped(given, of_schema(tool.input))
+    return dict(shaped)
+
+
+def _answers(rules: PolicySet, tool: Tool, given: Mapping[str, Json]) -> dict[str, Json]:
+    """The look-ups' answers in the shape their tools give them."""
+    lookups = {name: lookup.tool for (_, name), lookup in rules.rules_of(tool.name).lookups.items()}
     found: dict[str, Json] = {}
-    for name, value in given.items():
-        found |= (
-            _money(name, value) if name not in declared and f"{name}_minor" in declared else {name: value}
-        )
+    for name, answer in given.items():
+        if is_object(answer) and set(answer) == {"error"}:
+            found[name] = FailedLookup(name, str(answer["error"]))
+            continue
+        reader = rules.tools.get(lookups.get(name, ""))
+        found[name] = _shaped(answer, of_schema(reader.output or {}) if reader else ANY)
+    return found
+
+
+def _shaped(value: Json, kind: Type) -> Json:
+    """Money written as people write it becomes the fields it is a view of; everything else stays."""
+    if is_array(value):
+        return [_shaped(part, kind.item or ANY) for part in value]
+    if not is_object(value) or kind.kind not in ("object", "any"):
+        return value
+    found: dict[str, Json] = {}
+    for name, part in value.items():
+        field = kind.attribute(name)
+        is_money = field is not None and field.kind == "money"
+        found |= _money(name, part) if is_money else {name: _shaped(part, field or ANY)}
     return found
 
 
 def _money(name: str, value: Json) -> dict[str, Json]:
     match = MONEY.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return {name: value}
-    digits = EXPONENTS.get(match[3], 2)
-    return {
-        f"{name}_minor": int(match[1] + (match[2] or "").ljust(digits, "0")[:digits]),
-        "currency": match[3],
-    }
-
-
-def _answers(given: Mapping[str, Json]) -> dict[str, Json]:
-    found: dict[str, Json] = {}
-    for name, answer in given.items():
-        failed = isinstance(answer, dict) and set(answer) == {"error"}  # pyright: ignore[reportUnknownArgumentType]
-        found[name] = FailedLookup(name, str(answer["error"])) if failed else _with_money(answer)
-    return found
-
-
-def _with_money(value: Json) -> Json:
-    if isinstance(value, dict):
-        found: dict[str, Json] = {}
-        for key, part in value.items():  # pyright: ignore[reportUnknownVariableType]
-            found |= _money(key, part) if isinstance(part, str) else {key: _with_money(part)}  # pyright: ignore[reportUnknownArgumentType]
-        return found
-    return [_with_money(part) for part in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
+    if match is None or len(match[2] or "") > decimals(match[3]):
+        return {name: value}  # no amount: the rule that reads it will say so
+    minor = int(match[1] + (match[2] or "").ljust(decimals(match[3]), "0"))
+    return {f"{name}_minor": minor, "currency": match[3]}
 
 
 def _now(text: Json) -> datetime:
     return datetime.fromisoformat(text) if isinstance(text, str) else START
 
 
+def _list(value: Json) -> list[str]:
+    return [str(each) for each in value] if is_array(value) else []
+
+
 def _limited(decision: Decision, used: Mapping[str, Json]) -> Verdict:
     """The claim would find the limit full."""
     for share in decision.basis.shares:
-        if used.get(share.rule, 0) >= share.most:
+        taken: Json = used.get(share.rule, 0)
+        if not isinstance(taken, int) or taken >= share.most:
             return Deny("policy.limit", f"The limit is reached: {share.text}.", rule=share.rule)
     return decision.verdict
 
@@ -189,13 +267,19 @@ def _difference(values: Mapping[str, Json], verdict: Verdict, decision: Decision
     code = verdict.code if isinstance(verdict, Deny) else None
     if "code" in values and values["code"] != code:
         return f"expected code {values['code']}, got {code}"
-    if "say" in values and isinstance(verdict, Deny) and values["say"] not in verdict.reason:
-        return f"expected the reason to say '{values['say']}', it is '{verdict.reason}'"
+    if "say" in values and values["say"] not in _told(verdict):
+        return f"expected the reason to say '{values['say']}', it is '{_told(verdict)}'"
     names = {rule.rsplit("/", 1)[-1] for rule in decision.basis.fired}
     missing = [
         name for name in values.get("by", ()) if name not in names and name not in decision.basis.fired
     ]
     return f"expected {', '.join(missing)} to fire for {call.tool}" if missing else ""
+
+
+def _told(verdict: Verdict) -> str:
+    if isinstance(verdict, Deny):
+        return verdict.reason
+    return "; ".join(demand.why for demand in verdict.demands) if isinstance(verdict, RequireApproval) else ""
 
 
 def _words(verdict: Verdict) -> str:

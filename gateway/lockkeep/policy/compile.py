@@ -1,24 +1,32 @@
 """Forms become compiled rules: patterns find their tools, conditions are checked for each, names must exist."""
 
-import fnmatch
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import cast
 
 from lockkeep.model import Demand, Json, Tool, Tools
 from lockkeep.policy import forms
-from lockkeep.policy.check import Checker, Code, Scope
+from lockkeep.policy.check import Checker
+from lockkeep.policy.checked import Code, Scope
 from lockkeep.policy.gatewayfile import GatewayFile
 from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.parser import Lit, Tree, names_in, parse, parse_lookup
+from lockkeep.policy.parser import Tree, names_in, parse, parse_lookup
 from lockkeep.policy.people import People
 from lockkeep.policy.places import spot
 from lockkeep.policy.positions import Problems, Text, nearest
-from lockkeep.policy.rules import HOLE, Applies, Condition, Counted, Lookup, Rule, Template, ToolRules, Who
-from lockkeep.policy.scope import scope_of
-from lockkeep.policy.types import Type, of_schema
+from lockkeep.policy.reads import Reads
+from lockkeep.policy.rules import HOLE, Applies, Condition, Counted, Rule, Template, ToolRules, Who
+from lockkeep.policy.runtime import like
+from lockkeep.policy.scope import lenient
 
+ALONE = ("read", "note", "write")  # where the requester's own yes may be all that is asked
 KEYS = ("agent", "user", "run", "workflow", "subject", "tool")
+NAMED = {"user": "call.user.id", "tool": "call.tool.name", "run": "call.run.id", "workflow": "call.run.id",
+    "agent": "call.agent", "subject": "call.subject"}  # fmt: skip
+OF_ARGUMENTS = (("call", "amount"), ("call", "subject"))  # made of them by the manifest
+PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 EXPIRES = 8 * 3600.0
 
 
@@ -53,7 +61,7 @@ class Compiler:
     def _matching(self, block: forms.Block) -> list[Tool]:
         offered = {name: tool for name, tool in self.tools.items() if tool.offered}
         found: dict[str, Tool] = {}
-        for pattern in block.patterns:
+        for pattern, offset in _places(block):
             matches = [tool for tool in offered.values() if _matches(pattern, tool)]
             if not matches:
                 why = (
@@ -66,22 +74,23 @@ class Compiler:
                     if offered
                     else "accept the integration's tools first: lockkeep catalog accept"
                 )
-                self.say(block.key, why, hint, code="unknown-tool")
+                self.say(block.key, why, hint, code="unknown-tool", offset=offset)
             if pattern.endswith("@read") and (block.deny or block.ask or block.limit):
-                self.say(block.key, "a block for @read has only 'allow'")
+                hint = "name the tools it is for, in a block of their own"
+                self.say(block.key, "a block for @read has only 'allow'", hint, offset=offset)
             found |= {tool.name: tool for tool in matches}
         return list(found.values())
 
     def _applies(self, form: forms.Applies) -> Applies:
         self._known(form.agents, self.gateway.agents, "agent")
+        self._known(form.workflows, (), "workflow")  # a file for runs that cannot be would guard nothing
         return Applies(_words(form.agents), _words(form.workflows), form.everywhere)
 
     def _known(self, names: Iterable[Text], there: Iterable[str], what: str) -> None:
         for name in names:
             if name.text not in there:
-                self.say(
-                    name, f"there is no {what} '{name.text}'", nearest(name.text, there), code="unknown-name"
-                )
+                hint = nearest(name.text, there) or "none is known yet"
+                self.say(name, f"there is no {what} '{name.text}'", hint, code="unknown-name")
 
     def who(self, form: forms.Allow) -> Who:
         self._known(form.roles, self.roles, "role")
@@ -98,13 +107,20 @@ class Compiler:
         )  # fmt: skip
 
     def say(
-        self, at: Text, message: str, hint: str = "", *, code: str = "condition", offset: int | None = None
+        self,
+        at: Text,
+        message: str,
+        hint: str = "",
+        *,
+        code: str = "condition",
+        offset: int | None = None,
+        tool: str = "",
     ) -> None:
-        """Each mistake once, although its condition is checked for every tool of the block."""
+        """Each mistake once, with the first tool it is one for: conditions are checked for every tool of the block."""
         place = at.place if offset is None else spot(at, offset, self.lines[at.place.file])
         if (place, message) not in self._said:
             self._said.add((place, message))
-            self.problems.add(place, message, hint, code=code)
+            self.problems.add(place, f"{message} (tool {tool})" if tool else message, hint, code=code)
 
     def _unused_reads(self, file: forms.PolicyFile, used: set[str]) -> None:
         for read in file.reads:
@@ -127,7 +143,8 @@ class Compiler:
                 at, f"no accepted tool is called '{name}'", nearest(name, self.tools), code="unknown-tool"
             )
         elif not tool.reads:
-            self.say(at, f"{name} does not only read (it is {tool.risk}), and a look-up never writes")
+            message = f"{name} does not only read (it is {tool.risk}), and a look-up never writes"
+            self.say(at, message, nearest(name, [each.name for each in self.tools.values() if each.reads]))
         else:
             return tool
         return None
@@ -140,10 +157,7 @@ class _OneTool:
         self, compiler: Compiler, file: forms.PolicyFile, block: forms.Block, tool: Tool, applies: Applies
     ) -> None:
         self.all, self.file, self.block, self.tool, self.applies = compiler, file, block, tool, applies
-        self.reads = {read.name.text: read for read in file.reads}
-        self.lookups: dict[str, Lookup] = {}
-        self.types: dict[str, Type] = {}
-        self._open: list[str] = []
+        self.reads = Reads(compiler, file, tool)
         self._trees: dict[int, Tree | None] = {}
 
     def compile(self) -> ToolRules:
@@ -154,44 +168,57 @@ class _OneTool:
         entries += [("limit", entry) for entry in block.limit]
         for _, entry in entries:
             self._prepare_lookups(entry)
-        scope = scope_of(self.tool, self.types)
+        scope = self.reads.scope()
         rules = tuple(self._rule(kind, entry, scope) for kind, entry in entries)
-        return ToolRules(rules, {(self.file.name, name): lookup for name, lookup in self.lookups.items()})
+        return ToolRules(
+            rules, {(self.file.name, name): lookup for name, lookup in self.reads.lookups.items()}
+        )
 
     def _rule(self, kind: str, entry: forms.Entry, scope: Scope) -> Rule:
         rule_id = f"{self.file.name}/{self.block.key.text}/{entry.name}"
         when, after = self._conditions(entry.when, scope)
-        unless, _ = self._conditions(entry.unless, after)
+        unless, _ = self._conditions(entry.unless, after, whole=len(when) == len(entry.when))
         rule = Rule(
             id=rule_id, file=self.file.name, kind=kind, place=entry.place, applies=self.applies,  # pyright: ignore[reportArgumentType]
             source=self._source(kind, entry), when=when, unless=unless,
             say=self._template(entry.say, after), fix=self._template(entry.fix, after),
         )  # fmt: skip
         if isinstance(entry, forms.Allow):
-            if any(self._speaks_of_arguments(text, scope) for text in entry.when):
-                self.all.say(
-                    entry.when[0],
-                    "who may use a tool never depends on its arguments",
-                    "put the condition under deny or ask",
-                )
+            for text in entry.when:
+                if self._speaks_of_arguments(text, scope):
+                    message = "who may use a tool never depends on its arguments"
+                    self.all.say(text, message, "put the condition under deny or ask")
             return replace(rule, who=self.all.who(entry))
         if isinstance(entry, forms.Ask):
+            if entry.confirm and not (entry.each or entry.any_of) and self.tool.risk not in ALONE:
+                message = f"the requester's own yes is not enough for a tool of class {self.tool.risk}"
+                at = next(iter(entry.when), self.block.key)
+                self.all.say(
+                    replace(at, place=entry.place), message, "add from: [group]", tool=self.tool.name
+                )
             return replace(rule, demand=self.all.demand(rule_id, entry))
         if isinstance(entry, forms.Limit):
             return replace(rule, counted=self._counted(entry, scope))
         return rule
 
-    def _conditions(self, texts: tuple[Text, ...], scope: Scope) -> tuple[tuple[Condition, ...], Scope]:
-        """All hold, in order; each may rely on what those before have shown to be there."""
+    def _conditions(
+        self, texts: tuple[Text, ...], scope: Scope, whole: bool = True
+    ) -> tuple[tuple[Condition, ...], Scope]:
+        """All hold, in order; each may rely on what those before have shown to be there.
+
+        After one that is wrong (`whole`), nothing is known to be missing: one mistake is one message.
+        """
         found: list[Condition] = []
         for text in texts:
             tree = self._tree(text)
-            if tree is None:
+            if tree is None or self.reads.breaks(tree):
+                whole = False
                 continue
             try:
-                code = Checker().condition(tree, scope)
+                code = Checker().condition(tree, scope if whole else lenient(scope, tree))
             except Unreadable as error:
                 self._say(text, error)
+                whole = False
                 continue
             found.append(Condition(code, text.text, text.place))
             scope = scope.knowing(code.sure)
@@ -211,97 +238,46 @@ class _OneTool:
 
     def _named(self, text: Text, name: str, offset: int, scope: Scope) -> Code | None:
         try:
-            tree = parse(name)
-            if not all(part.isidentifier() for part in name.split(".")):
+            if not PATH.fullmatch(name):
                 raise Unreadable(0, f"'{name}' is no name", "only names stand in braces")
-            return Checker().maybe(tree, lenient(scope, tree))
+            tree = parse(name)
+            return None if self.reads.breaks(tree) else Checker().maybe(tree, lenient(scope, tree))
         except Unreadable as error:
-            self.all.say(
-                text, f"{error.message} (in the text's braces)", error.hint, offset=offset + error.at
-            )
+            message = f"{error.message} (in the text's braces)"
+            self.all.say(text, message, error.hint, offset=offset + error.at)
             return None
 
     def _counted(self, entry: forms.Limit, scope: Scope) -> Counted:
-        keys: list[Code] = []
-        for key in entry.keys:
-            name = {"user": "user.id", "tool": "tool.name", "run": "run.id", "workflow": "run.id"}.get(
-                key, key
-            )
-            try:
-                keys.append(Checker().maybe(parse(name), lenient(scope, parse(name))))
-            except Unreadable as error:
-                self.all.problems.add(
-                    entry.place,
-                    f"limit per '{key}': {error.message}",
-                    f"{error.hint}; or one of {', '.join(KEYS)}",
-                )
-        return Counted(entry.most, entry.window, tuple(keys), entry.text)
+        return Counted(
+            entry.most,
+            entry.window,
+            tuple(code for key in entry.keys if (code := self._key(entry, key, scope)) is not None),
+            entry.text.text.strip(),
+        )
+
+    def _key(self, entry: forms.Limit, key: str, scope: Scope) -> Code | None:
+        """What a limit is counted for: one plain value the caller cannot leave to chance."""
+        tree = parse(NAMED.get(key, key))
+        try:
+            code = Checker().maybe(tree, lenient(scope, tree))
+            if code.type.kind in ("list", "object") or code.reads:
+                raise Unreadable(0, f"a limit is counted per plain value, '{key}' is {code.type}")
+            return code
+        except Unreadable as error:
+            hint = nearest(key, {*KEYS, *scope.names} - {"args", "call", "read", "now"})
+            at = entry.text.text.index(f" {key}", entry.text.text.index(entry.window)) + 1
+            self.all.say(entry.text, error.message, hint, offset=at, tool=self.tool.name)
+            return None
 
     # -- look-ups -----------------------------------------------------------------------------------------------
 
     def _prepare_lookups(self, entry: forms.Entry) -> None:
         for text in (*entry.when, *entry.unless):
             if (tree := self._tree(text)) is not None:
-                self._needs(names_in(tree))
+                self.reads.needs(names_in(tree))
         for text in (entry.say, entry.fix):
             if text is not None:
-                self._needs({tuple(hole[1].split(".")) for hole in HOLE.finditer(text.text)})
-        if isinstance(entry, forms.Limit):
-            self._needs({(key,) for key in entry.keys})
-
-    def _needs(self, paths: Iterable[tuple[str, ...]]) -> None:
-        for path in sorted(paths):
-            name = path[1] if path[0] == "read" and len(path) > 1 else path[0]
-            if name in self.reads and name not in self.types:
-                self._lookup(self.reads[name])
-
-    def _lookup(self, read: forms.Read) -> None:
-        name = read.name.text
-        if name in self._open:
-            circle = " -> ".join([*self._open[self._open.index(name) :], name])
-            self.all.say(
-                read.name, f"the look-ups go in a circle: {circle}", "take one of them out of the circle"
-            )
-            return
-        self._open.append(name)
-        try:
-            tool_name, arguments = parse_lookup(read.call.text)
-            tool = self.all.read_tool(read.call, tool_name)
-            self._needs({path for _, tree in arguments for path in names_in(tree)})
-            if tool is not None:
-                self._add(read, tool, arguments)
-        except Unreadable as error:
-            self._say(read.call, error)
-        finally:
-            self._open.pop()
-        self.types.setdefault(name, Type("any"))
-
-    def _add(self, read: forms.Read, tool: Tool, arguments: tuple[tuple[str | None, Tree], ...]) -> None:
-        schema = of_schema(tool.input)
-        scope = scope_of(self.tool, self.types)
-        found: dict[str, Code] = {}
-        literal: dict[str, Json] = {}
-        for given, tree in arguments:
-            parameter = given or _parameter(tool, tree)
-            kind = schema.fields.get(parameter) if parameter else None
-            if parameter is None or kind is None:
-                shown = f"'{parameter}'" if parameter else "this value"
-                at = getattr(tree, "at", 0)
-                raise Unreadable(
-                    at, f"{tool.name} has no parameter for {shown}", nearest(parameter or "", schema.fields)
-                )
-            code = Checker().maybe(tree, scope)
-            if code.type.kind != kind.kind and "any" not in (code.type.kind, kind.kind):
-                raise Unreadable(code.at, f"{parameter} of {tool.name} is {kind}, this is {code.type}")
-            found[parameter] = code
-            if isinstance(tree, Lit):
-                literal[parameter] = code.value
-        missing = [name for name in tool.input.get("required", ()) if name not in found]
-        if missing:
-            raise Unreadable(0, f"{tool.name} needs {', '.join(missing)}")
-        name = read.name.text
-        self.lookups[name] = Lookup(name, tool.name, found, read.timeout, read.call.text)
-        self.types[name] = of_schema(tool.output or {}).narrowed(literal)
+                self.reads.needs({tuple(hole[1].split(".")) for hole in HOLE.finditer(text.text)})
 
     # -- small things -------------------------------------------------------------------------------------------
 
@@ -316,11 +292,12 @@ class _OneTool:
 
     def _speaks_of_arguments(self, text: Text, scope: Scope) -> bool:
         tree = self._tree(text)
-        names = {path[0] for path in names_in(tree)} if tree is not None else set[str]()
-        return any(root.path[0] == "args" for name in names for root in scope.names.get(name, ()))
+        paths = names_in(tree) if tree is not None else set[tuple[str, ...]]()
+        meant = {(*root.path, *path[1:]) for path in paths for root in scope.names.get(path[0], ())}
+        return any(path[0] == "args" or path[:2] in OF_ARGUMENTS for path in meant)
 
     def _say(self, text: Text, error: Unreadable) -> None:
-        self.all.say(text, f"{error.message} (tool {self.tool.name})", error.hint, offset=error.at)
+        self.all.say(text, error.message, error.hint, offset=error.at, tool=self.tool.name)
 
     def _source(self, kind: str, entry: forms.Entry) -> str:
         """What people agree to be judged by: everything the entry says, wherever in the file it stands."""
@@ -336,12 +313,23 @@ def _plain(value: object) -> Json:
     if isinstance(value, Text):
         return value.text
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType] - items are texts
+        return [_plain(item) for item in cast("tuple[object, ...]", value)]
     return value
 
 
 def _words(texts: Iterable[Text]) -> frozenset[str]:
     return frozenset(text.text for text in texts)
+
+
+def _places(block: forms.Block) -> list[tuple[str, int]]:
+    """Every pattern of the key and where in it."""
+    found: list[tuple[str, int]] = []
+    at = 0
+    for part in block.key.text.split(","):
+        if part.strip():
+            found.append((part.strip(), at + len(part) - len(part.lstrip())))
+        at += len(part) + 1
+    return found
 
 
 def _matches(pattern: str, tool: Tool) -> bool:
@@ -350,25 +338,4 @@ def _matches(pattern: str, tool: Tool) -> bool:
         return tool.reads
     if rest == "@read":
         return tool.integration == integration and tool.reads
-    if "*" in rest:
-        return tool.integration == integration and fnmatch.fnmatchcase(tool.name, pattern)
-    return tool.name == pattern
-
-
-def _parameter(tool: Tool, tree: Tree) -> str | None:
-    """A bare argument: its last word is a parameter, or the tool has one required parameter."""
-    names = tool.input.get("properties", {})
-    last = getattr(tree, "name", None)
-    if last in names:
-        return last
-    required = tool.input.get("required", ())
-    return required[0] if len(required) == 1 else last
-
-
-def lenient(scope: Scope, tree: Tree) -> Scope:
-    """For texts, where a missing value is shown as (unknown): every step of the path counts as there."""
-    paths: set[tuple[str, ...]] = set()
-    for path in names_in(tree):
-        for root in scope.names.get(path[0], ()):
-            paths |= {(*root.path, *path[1:length]) for length in range(1, len(path) + 1)}
-    return scope.knowing(frozenset(paths))
+    return like(tool.name, pattern) and integration == tool.integration

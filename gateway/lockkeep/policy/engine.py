@@ -2,22 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-import anyio
-
 from lockkeep.model import Allow, Basis, Demand, Deny, Json, RequireApproval, Share, ToolCall, Verdict
 from lockkeep.policy import runtime
-from lockkeep.policy.check import Code
-from lockkeep.policy.rules import Condition, Lookup, Rule, ToolRules
-from lockkeep.policy.runtime import MISSING, MOST_STEPS, STEPS, Env, EvalError, FailedLookup, Money, Value
+from lockkeep.policy.checked import Code
+from lockkeep.policy.lookups import LookUp, answers
+from lockkeep.policy.rules import Condition, Counted, Lookup, Rule, ToolRules, needed_by
+from lockkeep.policy.runtime import MOST_STEPS, STEPS, Env, EvalError, FailedLookup, Value
 from lockkeep.policy.windows import window
 
-LookUp = Callable[[str, Mapping[str, Json], float], Awaitable[Json]]
+logger = logging.getLogger(__name__)
 Fired = Literal["true", "false", "error", "not for you", "not needed"]
 
 
@@ -38,6 +37,14 @@ class Decision:
     verdict: Verdict
     basis: Basis
     heard: tuple[Heard, ...]
+
+
+class _Denied(Exception):
+    """The walk ends here with this denial."""
+
+    def __init__(self, deny: Deny) -> None:
+        super().__init__(deny.code)
+        self.deny = deny
 
 
 @dataclass(slots=True)
@@ -70,31 +77,45 @@ async def decide(
     zone: ZoneInfo,
     given: Mapping[str, Value] | None = None,
 ) -> Decision:
-    """The verdict on this call. Look-ups are made at most once each, and only if the answer depends on them."""
+    """The verdict on this call, whatever happens: a surprise denies."""
     course = _Course(call, {**env, STEPS: [MOST_STEPS]}, rules.lookups, given=given)
-    selected = [rule for rule in rules.rules if _for_caller(rule, course)]
-    allows = [rule for rule in selected if rule.kind == "allow"]
-    others = [rule for rule in selected if rule.kind != "allow"]
-    basis = Basis(generation=generation, rules=digest_of(selected, rules.lookups))
+    basis = Basis(generation=generation)
+    try:
+        selected = sorted(
+            rules.rules, key=lambda rule: rule.id
+        )  # the order of files and entries decides nothing
+        selected = [rule for rule in selected if _for_caller(rule, course)]
+        basis = replace(basis, rules=digest_of(selected, rules.lookups))
+        verdict = await _verdict(selected, course, look_up)
+        shares = () if isinstance(verdict, Deny) else _shares(course, zone)
+        return _decided(verdict, replace(basis, shares=shares), course)
+    except _Denied as error:
+        return _decided(error.deny, basis, course)
+    except Exception as error:
+        logger.exception("the rules of %s could not be judged", call.tool)
+        reason = f"The rules of {call.tool} could not be judged: {type(error).__name__}."
+        return _decided(Deny("policy.error", reason), basis, course)
 
-    open_allows = _pass_a(allows, course)
+
+async def _verdict(selected: list[Rule], course: _Course, look_up: LookUp) -> Verdict:
+    """Look-ups are made at most once each, and only if the answer depends on them."""
+    open_allows = _pass_a([rule for rule in selected if rule.kind == "allow"], course)
     if not open_allows and not _any(course.fired, "allow"):
-        return _decided(_not_allowed(call), basis, course)
-    open_others = _pass_a(others, course)
+        return _not_allowed(course.call)
+    open_others = _pass_a([rule for rule in selected if rule.kind != "allow"], course)
     if verdict := _denied(course):
-        return _decided(verdict, basis, course)
+        return verdict
 
     undecided = [*([] if _any(course.fired, "allow") else open_allows), *open_others]
-    await _look_up(undecided, course, look_up)
+    wanted = {(rule.file, name) for rule in undecided for name in rule.reads}
+    wanted |= {(rule.file, name) for rule in course.fired if rule.kind == "ask" for name in rule.told}
+    needed = needed_by(wanted, course.lookups)
+    course.answers = await answers(needed, course.lookups, course.env, look_up, course.given)
     for rule in undecided:
         _judge(rule, rule.when, rule.unless, course)
     if not _any(course.fired, "allow"):
-        return _decided(_not_allowed(call), basis, course)
-    verdict = _denied(course) or _combined(course)
-    shares = () if isinstance(verdict, Deny) else _shares(course, zone)
-    if isinstance(shares, Deny):
-        verdict, shares = shares, ()
-    return _decided(verdict, replace(basis, shares=shares), course)
+        return _not_allowed(course.call)
+    return _denied(course) or _combined(course)
 
 
 def may_use(rules: ToolRules, *, user: str, agent: str, roles: frozenset[str]) -> bool:
@@ -108,9 +129,9 @@ def may_use(rules: ToolRules, *, user: str, agent: str, roles: frozenset[str]) -
 def digest_of(selected: Iterable[Rule], lookups: Mapping[tuple[str, str], Lookup]) -> str:
     """The rules for this call: an unrelated edit of the files leaves it as it is."""
     chosen = list(selected)
-    files = {rule.file for rule in chosen}
     sources = sorted(rule.source for rule in chosen)
-    read = sorted([file, name, lookup.source] for (file, name), lookup in lookups.items() if file in files)
+    needed = needed_by({(rule.file, name) for rule in chosen for name in rule.reads}, lookups)
+    read = sorted([file, name, lookups[file, name].source] for file, name in needed)
     return hashlib.sha256(json.dumps([sources, read]).encode()).hexdigest()
 
 
@@ -156,10 +177,10 @@ def _judge(
     final: bool = True,
 ) -> bool:
     """Whether the rule fires; on an error the rule's kind decides what that means."""
-    env = course.env_of(rule)
     try:
-        said, why = _fires(when, unless, env, course)
-    except EvalError as error:
+        said, why = _fires(when, unless, course.env_of(rule), course)
+    except Exception as surprise:  # nothing a rule meets may become an answer it did not give
+        error = surprise if isinstance(surprise, EvalError) else EvalError(type(surprise).__name__)
         course.heard[rule.id] = Heard(rule.id, rule.kind, "error", error.message)
         if rule.kind != "allow":  # an allow in error grants nothing; anything else in error denies
             course.errors.append((rule, error))
@@ -213,64 +234,7 @@ def _safe(leaf: Code, env: Env) -> str:
         value = leaf.run(env)
     except (EvalError, KeyError):
         return "(unknown)"
-    return f"a list of {len(value)}" if isinstance(value, list) else runtime.shown(value)
-
-
-async def _look_up(rules: list[Rule], course: _Course, look_up: LookUp) -> None:
-    """Every look-up these rules need, in parallel where none waits for another."""
-    wanted = {(rule.file, name) for rule in rules for name in rule.reads}
-    while more := {
-        (file, name)
-        for file, each in wanted
-        for name in course.lookups[file, each].reads
-        if (file, name) not in wanted
-    }:
-        wanted |= more
-    if course.given is not None:
-        for file, name in wanted:
-            course.answers[file, name] = course.given.get(name, FailedLookup(name, "no answer was given"))
-        return
-    made: dict[str, Value] = {}
-    while wanted:
-        ready = [
-            key
-            for key in sorted(wanted)
-            if all((key[0], name) not in wanted for name in course.lookups[key].reads)
-        ]
-        async with anyio.create_task_group() as group:
-            for key in ready:
-                group.start_soon(_one, key, course, look_up, made)
-        wanted -= set(ready)
-
-
-async def _one(key: tuple[str, str], course: _Course, look_up: LookUp, made: dict[str, Value]) -> None:
-    lookup = course.lookups[key]
-    reads = {name: value for (file, name), value in course.answers.items() if file == key[0]}
-    try:
-        arguments = {
-            name: _json(code.run({**course.env, "read": reads})) for name, code in lookup.arguments.items()
-        }
-        if any(value is MISSING for value in arguments.values()):
-            raise EvalError("one of its arguments is missing")
-        same = f"{lookup.tool} {json.dumps(arguments, sort_keys=True)}"
-        if same not in made:
-            with anyio.fail_after(lookup.timeout):
-                made[same] = await look_up(lookup.tool, arguments, lookup.timeout)
-        course.answers[key] = made[same]
-    except EvalError as error:
-        course.answers[key] = FailedLookup(lookup.name, error.message)
-    except TimeoutError:
-        course.answers[key] = FailedLookup(lookup.name, f"no answer in {lookup.timeout:g} seconds")
-    except Exception as error:  # whatever a look-up does, the decision stays ours
-        course.answers[key] = FailedLookup(lookup.name, type(error).__name__)
-
-
-def _json(value: Value) -> Json:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Money):
-        return float(value.minor)
-    return float(value) if type(value).__name__ == "Fraction" else value
+    return f"a list of {len(value)}" if runtime.is_array(value) else runtime.shown(value)
 
 
 def _any(rules: Iterable[Rule], kind: str) -> bool:
@@ -278,17 +242,20 @@ def _any(rules: Iterable[Rule], kind: str) -> bool:
 
 
 def _denied(course: _Course) -> Deny | None:
+    """A rule that denies, then one that could not be read for, then one that could not be judged."""
     for rule in course.fired:
         if rule.kind == "deny":
             return _said(rule, course)
-    for rule, error in course.errors:
-        if error.lookup is not None:
-            reason = f"Rule {rule.id} could not be judged: {error.message}."
-            return Deny("policy.lookup_failed", reason, "Try again later.", "later", rule.id)
-        return Deny(
-            "policy.error", f"Rule {rule.id} could not be judged: {error.message}.", "", "no", rule.id
-        )
+    for rule, error in sorted(course.errors, key=lambda each: each[1].lookup is None):
+        return _error(rule, error)
     return None
+
+
+def _error(rule: Rule, error: EvalError) -> Deny:
+    reason = f"Rule {rule.id} could not be judged: {error.message}."
+    if error.lookup is not None:
+        return Deny("policy.lookup_failed", reason, "Try again later.", "later", rule.id)
+    return Deny("policy.error", reason, "", "no", rule.id)
 
 
 def _said(rule: Rule, course: _Course) -> Deny:
@@ -312,42 +279,39 @@ def _combined(course: _Course) -> Verdict:
 
 def _demand(rule: Rule, course: _Course) -> Demand:
     if rule.demand is None:
-        raise EvalError(f"{rule.id} asks nobody")
+        raise _Denied(_error(rule, EvalError("it asks nobody")))
     why = rule.say.fill(course.env_of(rule)) if rule.say else f"{rule.words or 'Every such call'}."
     return replace(rule.demand, why=why)
 
 
-def _shares(course: _Course, zone: ZoneInfo) -> tuple[Share, ...] | Deny:
-    found: list[Share] = []
-    for rule in course.fired:
-        if rule.counted is None:
-            continue
-        env = course.env_of(rule)
-        try:
-            key = json.dumps(
-                [runtime.shown(runtime.needed(code.run(env), code.label)) for code in rule.counted.keys]
-            )
-        except EvalError as error:
-            return Deny(
-                "policy.error", f"Rule {rule.id} could not be judged: {error.message}.", "", "no", rule.id
-            )
-        since, slides, ends = window(rule.counted.window, course.call.at, zone)
-        found.append(
-            Share(
-                rule=rule.id,
-                key=key,
-                most=rule.counted.most,
-                since=since,
-                window=slides,
-                ends=ends,
-                text=rule.counted.text,
-            )
-        )
-    return tuple(found)
+def _shares(course: _Course, zone: ZoneInfo) -> tuple[Share, ...]:
+    return tuple(_share(rule, rule.counted, course, zone) for rule in course.fired if rule.counted)
+
+
+def _share(rule: Rule, counted: Counted, course: _Course, zone: ZoneInfo) -> Share:
+    env = course.env_of(rule)
+    try:
+        keys = [runtime.shown(runtime.needed(code.run(env), code.label)) for code in counted.keys]
+    except EvalError as error:
+        raise _Denied(_error(rule, error)) from None
+    since, slides, ends = window(counted.window, course.call.at, zone)
+    return Share(
+        rule=rule.id,
+        key=json.dumps(keys),
+        most=counted.most,
+        since=since,
+        window=slides,
+        ends=ends,
+        text=counted.text,
+    )
 
 
 def _decided(verdict: Verdict, basis: Basis, course: _Course) -> Decision:
     fired = tuple(rule.id for rule in course.fired)
-    return Decision(
-        verdict, replace(basis, fired=fired, facts=dict(course.facts)), tuple(course.heard.values())
-    )
+    read = {
+        f"{file}/{name}": answer
+        for (file, name), answer in sorted(course.answers.items())
+        if not isinstance(answer, FailedLookup)
+    }
+    basis = replace(basis, fired=fired, facts=dict(course.facts), answers=read)
+    return Decision(verdict, basis, tuple(course.heard.values()))

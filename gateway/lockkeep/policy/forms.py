@@ -42,7 +42,7 @@ class Ask(Entry):
 class Limit(Entry):
     """At most `most` calls per window, for each value of the keys."""
 
-    text: str
+    text: Text
     most: int
     window: str
     keys: tuple[str, ...] = ()

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from lockkeep.model import Integration
-from lockkeep.policy.positions import Listing, Node, Problems, Text
+from lockkeep.policy.positions import Listing, Node, Problems, Text, nearest
 from lockkeep.policy.positions import Mapping as Node_
-from lockkeep.policy.reading import Reader, begins, texts_of
+from lockkeep.policy.reading import Reader, begins, text_of
 
 INTEGRATION = ("command", "env", "url", "auth", "in_process", "server", "alias", "timeout")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,24}")
@@ -29,6 +30,8 @@ def read(root: Node, problems: Problems) -> GatewayFile:
         root, "gateway.yaml", problems, ("api", "gateway", "time_zone", "integrations", "agents", "identity")
     )
     name = begins(reader, "gateway")
+    if (identity := reader.get("identity")) is not None:
+        Reader(identity, "identity", problems, ())  # API tokens need no word here
     return GatewayFile(
         name=name or "gateway",
         zone=_zone(reader.text("time_zone"), problems),
@@ -42,8 +45,10 @@ def _zone(node: Text | None, problems: Problems) -> str:
         return "UTC"
     try:
         ZoneInfo(node.text)
-    except (ValueError, OSError):
-        problems.add(node.place, f"'{node.text}' is no time zone", "write an IANA name, as in Europe/Berlin")
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        close = nearest(node.text, available_timezones())
+        hint = close if close.startswith("did you mean") else "write an IANA name, as in Europe/Berlin"
+        problems.add(node.place, f"'{node.text}' is no time zone", hint)
         return "UTC"
     return node.text
 
@@ -52,7 +57,9 @@ def _integrations(node: Node | None, problems: Problems) -> list[Integration]:
     if node is None:
         return []
     if not isinstance(node, Node_):
-        problems.add(node.place, f"'integrations' is {node.kind}; name: {{url: …}} is expected")
+        problems.add(
+            node.place, f"'integrations' is {node.kind}; name: {{url: …}} is expected", "name: {url: …}"
+        )
         return []
     return [found for key, value in node.entries if (found := _integration(key, value, problems)) is not None]
 
@@ -65,11 +72,15 @@ def _integration(key: Text, value: Node, problems: Problems) -> Integration | No
     inner = Reader(value, f"integration {key.text}", problems, INTEGRATION)
     url, command = inner.text("url"), inner.texts("command")
     ways = [bool(url), bool(command), inner.flag("in_process")]
-    if inner.node is None or sum(ways) != 1:
-        problems.add(value.place, f"integration {key.text} says one of: url, command, in_process: true")
+    if sum(ways) != 1:
+        inner.complain(
+            ("url", "command", "in_process"),
+            f"integration {key.text} says one of: url, command, in_process: true",
+            "url: https://… for a server elsewhere, command: [PROGRAM] for one on this machine",
+        )
         return None
-    if url is not None and not (url.text.startswith("https://") or LOOPBACK.match(url.text)):
-        problems.add(url.place, "the address is neither https nor on this machine", "use https://")
+    if url is not None:
+        _address(url, problems)
     if command and not isinstance(inner.get("command"), Listing):
         problems.add(
             command[0].place,
@@ -90,13 +101,25 @@ def _integration(key: Text, value: Node, problems: Problems) -> Integration | No
     )
 
 
+def _address(url: Text, problems: Problems) -> None:
+    try:
+        parts = urlsplit(url.text)
+    except ValueError:
+        problems.add(url.place, "this is no address", "write https://HOST/PATH")
+        return
+    if parts.username is not None or parts.password is not None:
+        message = "an address holds no name and no password"
+        problems.add(url.place, message, "auth: {bearer: env:NAME}", code="secret")
+    elif not (url.text.startswith("https://") or LOOPBACK.match(url.text)):
+        problems.add(url.place, "the address is neither https nor on this machine", "use https://")
+
+
 def _env(node: Node | None, problems: Problems) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in _pairs(node, "env", problems):
         if SECRET.search(name.text) and not value.startswith(("env:", "file:")):
-            problems.add(
-                name.place, f"{name.text} looks like a secret written out", "write env:NAME or file:PATH"
-            )
+            message = f"{name.text} looks like a secret written out"
+            problems.add(name.place, message, "write env:NAME or file:PATH", code="secret")
         found[name.text] = value
     return found
 
@@ -110,6 +133,7 @@ def _bearer(node: Node | None, problems: Problems) -> str | None:
             bearer.place,
             "a credential is a reference, never the secret itself",
             "write env:NAME or file:PATH",
+            code="secret",
         )
         return None
     return bearer.text if bearer else None
@@ -119,9 +143,12 @@ def _pairs(node: Node | None, what: str, problems: Problems) -> list[tuple[Text,
     if node is None:
         return []
     if not isinstance(node, Node_):
-        problems.add(node.place, f"'{what}' is {node.kind}; NAME: value is expected")
+        problems.add(
+            node.place, f"'{what}' is {node.kind}; NAME: value is expected", f"{what}: {{NAME: value}}"
+        )
         return []
-    return [(key, text.text) for key, value in node.entries for text in texts_of(value, what, problems)[:1]]
+    texts = [(key, text_of(value, f"{what} {key.text}", problems)) for key, value in node.entries]
+    return [(key, text.text) for key, text in texts if text is not None]
 
 
 def _agents(node: Node | None, problems: Problems) -> dict[str, str | None]:
@@ -131,5 +158,7 @@ def _agents(node: Node | None, problems: Problems) -> dict[str, str | None]:
             owner = Reader(value, f"agent {key.text}", problems, ("owner",)).text("owner")
             found[key.text] = owner.text if owner else None
     elif node is not None:
-        problems.add(node.place, f"'agents' is {node.kind}; name: {{owner: …}} is expected")
+        problems.add(
+            node.place, f"'agents' is {node.kind}; name: {{owner: …}} is expected", "name: {owner: PERSON}"
+        )
     return found

@@ -2,7 +2,6 @@
 
 import logging
 
-from lockkeep.errors import BadPolicySet
 from lockkeep.ledger import generations
 from lockkeep.policy.bundle import PolicySet, load
 from lockkeep.store import Store
@@ -28,7 +27,8 @@ class InForce:
             return False
         try:
             found, problems = load(stored.files, generation=stored.id)
-        except BadPolicySet:
+        except Exception:  # whatever stands in the store, the last good set stays
+            logger.exception("policy generation %d cannot be read", stored.id)
             found, problems = None, []
         if found is None:
             self._refused = stored.id

@@ -5,14 +5,28 @@ from dataclasses import dataclass
 
 from lockkeep.model import RISKS, Amount, Arguments, Json, Tool
 from lockkeep.policy import runtime
-from lockkeep.policy.check import Checker, Code, Root, Scope
+from lockkeep.policy.check import Checker
+from lockkeep.policy.checked import Code, Root, Run, Scope
 from lockkeep.policy.lexer import Unreadable
 from lockkeep.policy.parser import parse
 from lockkeep.policy.positions import Listing, Node, Problems, Text, nearest
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.reading import Reader, begins
-from lockkeep.policy.runtime import MISSING, MOST_STEPS, STEPS, EvalError
-from lockkeep.policy.scope import arguments_of
+from lockkeep.policy.runtime import (
+    MISSING,
+    MOST_STEPS,
+    STEPS,
+    Env,
+    EvalError,
+    Missing,
+    Money,
+    Unclear,
+    Value,
+    as_json,
+    is_array,
+    is_object,
+)  # fmt: skip
+from lockkeep.policy.scope import arguments_of, lenient
 from lockkeep.policy.types import ANY
 
 ENTRY = (
@@ -31,30 +45,48 @@ class Effects:
 
     def subject_of(self, arguments: Arguments) -> str | None:
         value = _value(self.subject, arguments)
-        return None if value is None else runtime.shown(value)
+        return None if isinstance(value, Missing | Unclear) else runtime.shown(value)
 
     def amount_of(self, arguments: Arguments) -> Amount | None:
+        """The call's money, if it says any that can be read; `money` tells the two apart."""
+        money = self.money(arguments)
+        if isinstance(money, Money) and isinstance(money.minor, int):
+            return Amount(minor=money.minor, currency=money.currency)
+        return None
+
+    def money(self, arguments: Arguments) -> Money | Missing | Unclear:
+        """What `call.amount` is. Arguments that say an amount nobody can read are never 'no amount'."""
+        if self.minor is None or self.currency is None:
+            return MISSING
         minor, currency = _value(self.minor, arguments), _value(self.currency, arguments)
-        return (
-            Amount(minor=minor, currency=currency)
-            if isinstance(minor, int) and isinstance(currency, str)
-            else None
-        )
+        if isinstance(minor, Missing):
+            return MISSING
+        if isinstance(minor, int) and not isinstance(minor, bool) and isinstance(currency, str):
+            return Money(minor, currency)
+        return Unclear("the amount of this call cannot be read from its arguments")
 
 
 def read(root: Node, problems: Problems) -> tuple[str, Mapping[str, Mapping[str, Json]]] | None:
     """The integration's name and its entries, as plain values."""
     reader = Reader(root, "a manifest", problems, ("api", "manifest", "description", "tools"))
     name, tools = begins(reader, "manifest"), reader.need("tools")
+    if tools is not None and not isinstance(tools, Node_):
+        problems.add(
+            tools.place, f"'tools' is {tools.kind}; TOOL: {{class: …}} is expected", "TOOL: {class: read}"
+        )
     if name is None or not isinstance(tools, Node_):
         return None
     found: dict[str, Mapping[str, Json]] = {}
     for key, value in tools.entries:
         inner = Reader(value, f"manifest of {key.text}", problems, ENTRY)
+        if inner.node is None:
+            continue
         risk = inner.text("class", needed=True)
         if risk is not None and risk.text not in RISKS:
-            problems.add(risk.place, f"there is no class '{risk.text}'", nearest(risk.text, RISKS))
-        entry = plain(value)
+            problems.add(
+                risk.place, f"there is no class '{risk.text}'", nearest(risk.text, RISKS), code="unknown-name"
+            )
+        entry: Mapping[str, Json] = plain(value)
         # a person still has to look at it: left out of the catalog until the mark is gone
         if entry.get("review") is not True:
             found[key.text] = entry
@@ -64,19 +96,26 @@ def read(root: Node, problems: Problems) -> tuple[str, Mapping[str, Mapping[str,
 def effects(tool: Tool) -> Effects:
     """The manifest's expressions, checked against the tool's schema; raises Unreadable if they do not fit."""
     scope = arguments_of(tool)
-    amount = tool.effect.get("amount") or {}
-    return Effects(
-        _code(tool.effect.get("subject"), scope),
-        _code(amount.get("minor"), scope),
-        _code(amount.get("currency"), scope),
+    said: Json = tool.effect.get("amount")
+    if said is None:
+        return Effects(_code(tool.effect.get("subject"), "subject", scope))
+    if not is_object(said) or not {"minor", "currency"} <= said.keys():
+        raise Unreadable(0, "amount is {minor: expression, currency: expression}")
+    minor, currency = (
+        _code(said["minor"], "amount.minor", scope),
+        _code(said["currency"], "amount.currency", scope),
     )
+    for code, kind in ((minor, "number"), (currency, "text")):
+        if code is not None and code.type.kind not in (kind, "any"):
+            raise Unreadable(0, f"amount is made of a number and a currency, this is {code.type}")
+    return Effects(_code(tool.effect.get("subject"), "subject", scope), minor, currency)
 
 
 def judge(expression: str, values: Mapping[str, Json]) -> bool:
     """A manifest's yes-or-no expression over named values of open shape; no answer is no."""
-    names = {name: (Root((name,), ANY, lambda env, key=name: env[key]),) for name in values}
     try:
-        code = Checker().condition(parse(expression), _trusting(Scope(names), expression))
+        tree = parse(expression)
+        code = Checker().condition(tree, lenient(_open(values), tree))
         return bool(code.run({**values, STEPS: [MOST_STEPS]}))
     except (Unreadable, EvalError):
         return False
@@ -84,16 +123,17 @@ def judge(expression: str, values: Mapping[str, Json]) -> bool:
 
 def filled(template: Json, values: Mapping[str, Json]) -> Json:
     """The `=` rule: a text that begins with `=` is an expression, `==x` is the text `=x`."""
-    if isinstance(template, Mapping):
-        return {key: filled(value, values) for key, value in template.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if is_object(template):
+        return {key: filled(value, values) for key, value in template.items()}
+    if is_array(template):
+        return [filled(value, values) for value in template]
     if not isinstance(template, str) or not template.startswith("="):
         return template
     if template.startswith("=="):
         return template[1:]
-    names = {name: (Root((name,), ANY, lambda env, key=name: env[key]),) for name in values}
-    code = Checker().maybe(parse(template[1:]), _trusting(Scope(names), template[1:]))
-    value = code.run({**values, STEPS: [MOST_STEPS]})
-    return None if value is MISSING else value
+    tree = parse(template[1:])
+    code = Checker().maybe(tree, lenient(_open(values), tree))
+    return as_json(code.run({**values, STEPS: [MOST_STEPS]}))
 
 
 def plain(node: Node) -> Json:
@@ -105,26 +145,32 @@ def plain(node: Node) -> Json:
     return {key.text: plain(value) for key, value in node.entries}
 
 
-def _code(expression: Json, scope: Scope) -> Code | None:
-    return (
-        Checker().maybe(parse(expression), _trusting(scope, expression))
-        if isinstance(expression, str)
-        else None
-    )
+def _open(values: Mapping[str, Json]) -> Scope:
+    def value(name: str) -> Run:
+        def run(env: Env) -> Value:
+            return env[name]
+
+        return run
+
+    return Scope({name: (Root((name,), ANY, value(name)),) for name in values})
 
 
-def _trusting(scope: Scope, expression: str) -> Scope:
-    """Manifests speak of answers as they come: what is missing makes the expression fail, not the load."""
-    from lockkeep.policy.compile import lenient
-
-    return lenient(scope, parse(expression))
-
-
-def _value(code: Code | None, arguments: Arguments) -> Json:
-    if code is None:
+def _code(expression: Json, what: str, scope: Scope) -> Code | None:
+    """Checked. Manifests speak of answers as they come: what is missing makes it fail later, not the load now."""
+    if expression is None:
         return None
+    if not isinstance(expression, str):
+        raise Unreadable(0, f"{what} is an expression, as in args.id")
+    tree = parse(expression)
+    return Checker().maybe(tree, lenient(scope, tree))
+
+
+def _value(code: Code | None, arguments: Arguments) -> Value:
+    """MISSING where the arguments leave it out, Unclear where it cannot be worked out."""
+    if code is None:
+        return MISSING
     try:
         value = code.run({"args": arguments, STEPS: [MOST_STEPS]})
-    except EvalError:
-        return None
-    return None if value is MISSING else value
+    except EvalError as error:
+        return Unclear(error.message)
+    return MISSING if value is None else value

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from lockkeep.model import Person
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Problems, Text, nearest
-from lockkeep.policy.reading import Reader
+from lockkeep.policy.reading import Reader, version
 
 DUTIES = ("activate", "accept", "kill", "resume", "resolve")
 
@@ -33,7 +33,7 @@ class People:
 
 def read(root: Node, problems: Problems) -> People:
     reader = Reader(root, "people.yaml", problems, ("api", "people", "groups", "duties", "resume_self"))
-    reader.text("api", needed=True)
+    version(reader)
     groups = _groups(reader.get("groups"), problems)
     persons = _persons(reader.get("people"), groups, problems)
     duties: dict[str, frozenset[str]] = {}
@@ -48,7 +48,10 @@ def read(root: Node, problems: Problems) -> People:
 
 
 def _groups(node: Node | None, problems: Problems) -> dict[str, frozenset[str]]:
+    if node is None:
+        return {}
     if not isinstance(node, Node_):
+        problems.add(node.place, f"'groups' is {node.kind}; name: {{roles: […]}} is expected", "name: {}")
         return {}
     found: dict[str, frozenset[str]] = {}
     for name, value in node.entries:
@@ -56,7 +59,7 @@ def _groups(node: Node | None, problems: Problems) -> dict[str, frozenset[str]]:
             found[name.text] = frozenset({name.text})
             continue
         inner = Reader(value, f"group {name.text}", problems, ("roles",))
-        roles = inner.texts("roles")
+        roles = inner.some("roles")
         found[name.text] = frozenset(role.text for role in roles) or frozenset({name.text})
     return found
 
@@ -67,7 +70,9 @@ def _persons(
     if node is None:
         return {}
     if not isinstance(node, Node_):
-        problems.add(node.place, f"'people' is {node.kind}; name: {{groups: […]}} is expected")
+        problems.add(
+            node.place, f"'people' is {node.kind}; name: {{groups: […]}} is expected", "name: {groups: []}"
+        )
         return {}
     found: dict[str, Person] = {}
     accounts: dict[str, str] = {}
@@ -76,11 +81,14 @@ def _persons(
         member = _known(inner.texts("groups"), groups, problems)
         for account in inner.texts("accounts"):
             if account.text in accounts:
-                problems.add(
-                    account.place, f"the account {account.text} belongs to {accounts[account.text]} already"
-                )
+                message = f"the account {account.text} belongs to {accounts[account.text]} already"
+                problems.add(account.place, message, "one account, one person", code="duplicate")
             accounts[account.text] = name.text
         manager = inner.text("manager")
+        if manager is not None and manager.text not in {key.text for key, _ in node.entries}:
+            message = f"there is no person '{manager.text}'"
+            hint = nearest(manager.text, [key.text for key, _ in node.entries])
+            problems.add(manager.place, message, hint, code="unknown-name")
         found[name.text] = Person(
             id=name.text, groups=member, roles=frozenset[str]().union(*(groups[group] for group in member)),
             accounts=tuple(account.text for account in inner.texts("accounts")), manager=manager.text if manager else None,

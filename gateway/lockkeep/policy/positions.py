@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 MOST_BYTES = 1_000_000
+DEEPEST = 40
+LONGEST_NUMBER = 300  # digits; a longer one stays text
 Scalar = str | int | float | bool | None
 
 
@@ -99,52 +101,73 @@ class Mapping:
 Node = Text | Listing | Mapping
 
 CORE = (
-    ("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
-    ("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
-    ("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), "-+0123456789"),
-    (
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"),
-        "-+0123456789",
-    ),
+    ("bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
+    ("null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
+    ("int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), "-+0123456789"),
+    ("float", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"), "-+0123456789"),
 )
 
 
+def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    found: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    for name, pattern, first in CORE:
+        for char in first:
+            found.setdefault(char, []).append((f"tag:yaml.org,2002:{name}", pattern))
+    return found
+
+
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: Any = {}  # noqa: RUF012 - PyYAML's own seam; filled below, never changed after
+    yaml_implicit_resolvers: Any = _resolvers()
 
 
-for _tag, _pattern, _first in CORE:
-    _Loader.add_implicit_resolver(_tag, _pattern, _first)
+class _NotUsed(Exception):
+    """YAML that policy files do without."""
+
+    def __init__(self, place: Place, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.said = (place, message, hint)
 
 
 def parse(file: str, text: str, problems: Problems) -> Node | None:
     """The file's one document; everything that is not plain YAML is said with its place."""
-    if len(text.encode()) > MOST_BYTES:
+    before = len(problems.found)
+    if len(text.encode(errors="replace")) > MOST_BYTES:
         problems.add(Place(file, 1, 1), "the file is larger than 1 MB", "split it by business area")
         return None
     try:
-        loader = _Loader(text)
-        try:
-            _no_anchors(file, text, problems)
-            root = loader.get_single_node()
-        finally:
-            loader.dispose()
+        root = _composed(file, text)
+    except _NotUsed as error:
+        problems.add(*error.said, code="yaml")
+        return None
     except yaml.MarkedYAMLError as error:
         problems.add(*_said(file, text, error), code="yaml")
         return None
-    except (yaml.YAMLError, UnicodeError) as error:
-        problems.add(
-            Place(file, 1, 1),
-            f"this is not YAML: {type(error).__name__}",
-            "save it as UTF-8 text",
-            code="yaml",
-        )
+    except yaml.reader.ReaderError as error:
+        place = _place_of(file, text, error.position)
+        message = f"the character U+{ord(text[error.position]):04X} cannot stand here"
+        problems.add(place, message, "take it out; save the file as UTF-8 text", code="yaml")
         return None
     if root is None:
         problems.add(Place(file, 1, 1), "the file is empty", "begin with: api: lockkeep/v1")
         return None
-    return None if problems else _node(file, root, problems)
+    node = _node(file, root, problems)
+    return None if len(problems.found) > before else node
+
+
+def _composed(file: str, text: str) -> yaml.Node | None:
+    _nothing_special(file, text)
+    loader = _Loader(text)
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
+
+
+def _place_of(file: str, text: str, at: int) -> Place:
+    lines = text[:at].splitlines() or [""]
+    if text[:at].endswith("\n"):
+        lines.append("")
+    return Place(file, len(lines), len(lines[-1]) + 1)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -156,14 +179,23 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(names[:12])}{' …' if len(names) > 12 else ''}" if names else ""
 
 
-def _no_anchors(file: str, text: str, problems: Problems) -> None:
+def _nothing_special(file: str, text: str) -> None:
+    """Raises at the first anchor, alias or tag, and before nesting gets so deep that reading it would not end well."""
+    depth = 0
     for event in yaml.parse(text, _Loader):
         mark = event.start_mark
-        place = Place(file, mark.line + 1, mark.column + 1)
+        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            problems.add(place, "anchors and aliases are not used here", "write it out", code="yaml")
-        elif getattr(event, "tag", None):
-            problems.add(place, f"tags are not used here: {event.tag}", "leave the tag out", code="yaml")
+            hint = "write it out; a text that begins with & or * needs quotes"
+            raise _NotUsed(place, "anchors and aliases are not used here", hint)
+        if tag := getattr(event, "tag", None):
+            raise _NotUsed(place, f"tags are not used here: {tag}", "a text that begins with ! needs quotes")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            raise _NotUsed(place, f"this is nested deeper than {DEEPEST} levels", "make it flatter")
 
 
 def _node(file: str, node: yaml.Node, problems: Problems) -> Node:
@@ -194,7 +226,7 @@ def _node(file: str, node: yaml.Node, problems: Problems) -> Node:
 
 
 def _value(node: yaml.ScalarNode) -> Scalar:
-    if node.style is not None:
+    if node.style is not None or len(node.value) > LONGEST_NUMBER:
         return node.value
     if node.tag.endswith(":bool"):
         return node.value.lower() == "true"
@@ -211,7 +243,8 @@ def _said(file: str, text: str, error: yaml.MarkedYAMLError) -> tuple[Place, str
     line = text.splitlines()[place.line - 1] if mark and place.line <= len(text.splitlines()) else ""
     said = error.problem or "this is not YAML"
     if "\t" in line[: line.find(line.strip())] or "'\\t'" in said:
-        return Place(file, place.line, line.find("\t") + 1), "a tab cannot be used to indent", "use spaces"
+        column = line.find("\t") + 1 or place.column
+        return Place(file, place.line, column), "a tab cannot be used to indent", "use spaces"
     if "mapping values are not allowed" in said:
         return place, "a text that holds ': ' needs quotes", 'write it as "…"'
     if "expected a single document" in (error.context or "") or "expected a single document" in said:

@@ -8,7 +8,7 @@ from lockkeep.policy.positions import Listing, Mapping, Node, Place, Problems, T
 
 T = TypeVar("T")
 ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
-DURATION = re.compile(r"(\d+) *(seconds?|minutes?|hours?|days?|weeks?|s|m|h|d)")
+DURATION = re.compile(r"([0-9]{1,6}) *(seconds?|minutes?|hours?|days?|weeks?|s|m|h|d)")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 API = "lockkeep/v1"
 
@@ -26,6 +26,7 @@ class Reader:
     ) -> None:
         self.problems, self.what = problems, what
         self.keys = tuple(keys)
+        self.meant: set[str] = set()  # known keys that an unknown one was probably meant to be
         self.node = node if isinstance(node, Mapping) else None
         self.place = node.place if node is not None else place or Place("?", 1, 1)
         if self.node is None:
@@ -36,21 +37,26 @@ class Reader:
             return
         for key, _ in self.node.entries:
             if key.text not in self.keys:
-                problems.add(
-                    key.place,
-                    f"unknown key '{key.text}' in {what}",
-                    nearest(key.text, self.keys),
-                    code="unknown-key",
-                )
+                hint = nearest(key.text, self.keys)
+                if hint.startswith("did you mean"):
+                    self.meant |= {hint.removeprefix("did you mean ").removesuffix("?")}
+                problems.add(key.place, f"unknown key '{key.text}' in {what}", hint, code="unknown-key")
 
     def get(self, key: str) -> Node | None:
         return self.node.get(key) if self.node else None
 
     def need(self, key: str) -> Node | None:
         found = self.get(key)
-        if found is None and self.node is not None:
-            self.problems.add(self.place, f"{self.what} needs '{key}'", code="missing-key")
+        if found is None and self.node is not None and key not in self.meant:
+            self.problems.add(
+                self.place, f"{self.what} needs '{key}'", f"add a line {key}: …", code="missing-key"
+            )
         return found
+
+    def complain(self, about: Iterable[str], message: str, hint: str = "") -> None:
+        """Says what is wrong with these keys together, unless one of them was only misspelt."""
+        if self.node is not None and not self.meant & set(about):
+            self.problems.add(self.place, message, hint)
 
     def text(self, key: str, *, needed: bool = False) -> Text | None:
         node = self.need(key) if needed else self.get(key)
@@ -79,6 +85,19 @@ class Reader:
         """A list of texts, or one text for a list of one."""
         node = self.get(key)
         return () if node is None else texts_of(node, f"'{key}'", self.problems)
+
+    def some(self, key: str) -> tuple[Text, ...]:
+        """`texts`, and where the key stands there is at least one, each of them once: nothing is not everything."""
+        node = self.get(key)
+        if isinstance(node, Listing) and not node.items:
+            self.problems.add(node.place, f"'{key}' is an empty list", f"name something, or leave {key} out")
+        found = self.texts(key)
+        for number, text in enumerate(found):
+            if text.text in (each.text for each in found[:number]):
+                self.problems.add(
+                    text.place, f"'{text.text}' stands twice here", "take one out", code="duplicate"
+                )
+        return found
 
     def seconds(self, key: str) -> float | None:
         node = self.text(key)
@@ -116,14 +135,22 @@ def seconds_of(node: Text, problems: Problems) -> float | None:
     if match is None:
         problems.add(node.place, f"'{node.text}' is no duration", "write 8 hours, 8h, 30d, 15m or 60s")
         return None
-    return float(int(match[1]) * SECONDS[match[2][0]])
+    seconds = int(match[1]) * SECONDS[match[2][0]]
+    if not seconds:
+        problems.add(node.place, "a duration of nothing", "leave it out, or write at least 1s")
+    return float(seconds) if seconds else None
+
+
+def version(reader: Reader) -> None:
+    """`api: lockkeep/v1`."""
+    api = reader.text("api", needed=True)
+    if api is not None and api.text != API:
+        reader.problems.add(api.place, f"this release reads {API}, not {api.text}", f"api: {API}")
 
 
 def begins(reader: Reader, kind: str) -> str | None:
     """`api: lockkeep/v1` and the file's own id."""
-    api = reader.text("api", needed=True)
-    if api is not None and api.text != API:
-        reader.problems.add(api.place, f"this release reads {API}, not {api.text}", f"api: {API}")
+    version(reader)
     name = reader.text(kind, needed=True)
     if name is None:
         return None

@@ -1,15 +1,15 @@
 """Compiled rules: what the engine walks for one tool."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lockkeep.model import Demand
 from lockkeep.policy import runtime
-from lockkeep.policy.check import Code
+from lockkeep.policy.checked import Code
 from lockkeep.policy.positions import Place
-from lockkeep.policy.runtime import Env, EvalError, Value
+from lockkeep.policy.runtime import Env, EvalError
 
 Kind = Literal["allow", "deny", "ask", "limit"]
 HOLE = re.compile(r"\{([^{}]*)\}")
@@ -104,10 +104,12 @@ class Rule:
 
     @property
     def reads(self) -> frozenset[str]:
-        codes = [condition.code.reads for condition in (*self.when, *self.unless)]
-        texts = [template.reads for template in (self.say, self.fix) if template]
-        keys = [code.reads for code in self.counted.keys] if self.counted else []
-        return frozenset[str]().union(*codes, *texts, *keys)
+        return self.told.union(*(condition.code.reads for condition in (*self.when, *self.unless)))
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The look-ups its texts speak of."""
+        return frozenset[str]().union(*(text.reads for text in (self.say, self.fix) if text))
 
     @property
     def words(self) -> str:
@@ -140,7 +142,16 @@ class ToolRules:
     lookups: Mapping[tuple[str, str], Lookup] = field(default_factory=dict[tuple[str, str], Lookup])
 
 
-Evaluate = Callable[[Env], Value]
+def needed_by(
+    names: Iterable[tuple[str, str]], lookups: Mapping[tuple[str, str], Lookup]
+) -> set[tuple[str, str]]:
+    """These look-ups and all that they need themselves."""
+    found: set[tuple[str, str]] = set()
+    more = set(names)
+    while more:
+        found |= more
+        more = {(file, name) for file, each in more for name in lookups[file, each].reads} - found
+    return found
 
 
 def _shown(code: Code, env: Env) -> str:

@@ -86,7 +86,7 @@ class _Schema:
             return self.referred(str(schema["$ref"]), depth)
         for word in ("oneOf", "anyOf"):
             if word in schema:
-                return _union([self.type(part, depth + 1) for part in schema[word]])
+                return self.one_of(schema, [self.type(part, depth + 1) for part in schema[word]], depth)
         if "const" in schema or "enum" in schema:
             return _of_values(schema["enum"] if "enum" in schema else [schema["const"]])
         said: Json = schema.get("type", "object" if "properties" in schema else None)
@@ -95,6 +95,15 @@ class _Schema:
         if len(known) != 1:
             return replace(ANY, maybe="null" in names) if known else NULL
         return replace(self.plain(known[0], schema, depth), maybe="null" in names)
+
+    def one_of(self, schema: Mapping[str, Json], parts: list[Type], depth: int) -> Type:
+        """One of several shapes; what stands beside them holds for all. Branches that only require say no more."""
+        if "properties" not in schema:
+            return _union(parts)
+        base = self.object(schema, depth)
+        if any(part.kind != "object" for part in parts):
+            return base
+        return _union([replace(part, fields={**base.fields, **part.fields}, open=False) for part in parts])
 
     def referred(self, reference: str, depth: int) -> Type:
         if reference not in self.refs:

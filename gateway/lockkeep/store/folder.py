@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +15,25 @@ def served(folder: Path) -> Generator[None]:
     """Hold the folder; a second gateway is refused with the first one's pid. The lock dies with the process."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "serve.lock").open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock.fileno()):
             lock.seek(0)
-            raise AlreadyServing(f"process {lock.read().strip() or '?'} holds {folder}") from None
+            raise AlreadyServing(f"process {lock.read().strip() or '?'} holds {folder}")
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _locked(file: int) -> bool:
+    """Who only asks (`serving`) holds the lock for a moment, too: that is waited for, a gateway is not."""
+    for _ in range(20):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)  # noqa: TID251 - at the start of a process; there is nothing else to do yet
+        else:
+            return True
+    return False
 
 
 def serving(folder: Path) -> int | None:

@@ -25,27 +25,33 @@ def shipped() -> list[tuple[int, str, str]]:
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Apply what is missing, one transaction each; refuse a store that this release did not lead to."""
+    """Apply what is missing, all of it in one transaction; refuse a store that this release did not lead to."""
     files_ = shipped()
     if _up_to_date(db, files_):
         return
     db.execute("BEGIN IMMEDIATE")
     try:
-        db.execute(TABLE)
-        applied = {row[0]: row[2] for row in db.execute("SELECT number, name, sha256 FROM migrations")}
+        for number, name, text in _missing(db, files_):
+            _apply(db, number, name, text)
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         raise
+
+
+def _missing(db: sqlite3.Connection, files_: list[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+    """The files to apply, in order; another process may have been faster."""
+    db.execute(TABLE)
+    applied: dict[int, str] = dict(db.execute("SELECT number, sha256 FROM migrations ORDER BY number").fetchall())
     if applied and max(applied) > len(files_):
         raise StoreDoesNotFit(f"it has migration {max(applied)}, this release knows {len(files_)}")
-    for number, name, text in files_:
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        if number in applied:
-            if applied[number] != digest:
-                raise StoreDoesNotFit(f"migration {name} was changed after it was applied")
-            continue
-        _apply(db, number, name, text, digest)
+    for number, name, text in files_[: max(applied, default=0)]:
+        if number not in applied:
+            raise StoreDoesNotFit(f"migration {number} is missing in it, {max(applied)} is there")
+        if applied[number] != hashlib.sha256(text.encode()).hexdigest():
+            raise StoreDoesNotFit(f"migration {name} was changed after it was applied")
+    return files_[len(applied) :]
 
 
 def _up_to_date(db: sqlite3.Connection, files_: list[tuple[int, str, str]]) -> bool:
@@ -57,19 +63,14 @@ def _up_to_date(db: sqlite3.Connection, files_: list[tuple[int, str, str]]) -> b
     return [tuple(row) for row in applied] == digests
 
 
-def _apply(db: sqlite3.Connection, number: int, name: str, text: str, digest: str) -> None:
-    db.execute("BEGIN IMMEDIATE")
+def _apply(db: sqlite3.Connection, number: int, name: str, text: str) -> None:
     try:
-        if db.execute("SELECT 1 FROM migrations WHERE number = ?", (number,)).fetchone():
-            db.execute("ROLLBACK")  # another process was faster
-            return
         for statement in _split(text):
             db.execute(statement)
-        db.execute("INSERT INTO migrations VALUES (?, ?, ?)", (number, name, digest))
-        db.execute("COMMIT")
     except sqlite3.Error as error:
-        db.execute("ROLLBACK")
         raise StoreDoesNotFit(f"migration {name} failed: {error}") from error
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    db.execute("INSERT INTO migrations VALUES (?, ?, ?)", (number, name, digest))
 
 
 def _split(text: str) -> Iterator[str]:
@@ -80,3 +81,5 @@ def _split(text: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+    if statement.strip():
+        yield statement  # unfinished: SQLite says so, and nothing of the file stays

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,14 +31,25 @@ class Tx:
 
     def run(self, name: str, /, **values: Any) -> int:
         """Run one statement; the number of rows it changed."""
-        return self._db.execute(self._statements[name], values).rowcount
+        return self._execute(name, values).rowcount
 
     def one(self, name: str, /, **values: Any) -> Row | None:
         rows = self.all(name, **values)  # to the end: a statement left open would hold its transaction
         return rows[0] if rows else None
 
     def all(self, name: str, /, **values: Any) -> list[Row]:
-        return self._db.execute(self._statements[name], values).fetchall()
+        return self._execute(name, values).fetchall()
+
+    def _execute(self, name: str, values: dict[str, Any]) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(self._statements[name], values)
+        except UnicodeEncodeError:  # half a character in a text from outside must not stop a settle or a kill
+            return self._db.execute(self._statements[name], {key: whole(value) for key, value in values.items()})
+
+
+def whole(value: Any) -> Any:
+    """Text without half characters (lone surrogates), which UTF-8 and SQLite do not know; all else as it is."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 Job = tuple[Callable[[Tx], Any], bool, "Future[Any]"]
@@ -53,10 +64,14 @@ class Store:
         self._wake = threading.Condition()
         self._closed = False
         with _translated():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = _connect(path)
-            migrate(self._db)
-            self._reader = _connect(path)
+            try:
+                migrate(self._db)
+                self._reader = _connect(path)
+            except BaseException:
+                self._db.close()
+                raise
         self._reader.execute("PRAGMA query_only = ON")
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
@@ -89,12 +104,12 @@ class Store:
 
     def _enqueue(self, work: Callable[[Tx], T], *, durable: bool) -> "Future[T]":
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # a caller who goes away cannot take a queued claim back
         with self._wake:
             if self._closed:
                 raise StoreUnavailable("it is closed")
             self._jobs.append((work, durable, future))
             self._wake.notify()
-        future.set_running_or_notify_cancel()  # a caller who goes away cannot take a queued claim back
         return future
 
     def _work(self) -> None:
@@ -119,8 +134,9 @@ class Store:
                 self._db.execute("COMMIT")
         except Exception as error:
             logger.exception("the store did not take a batch of %d", len(batch))
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # the writer lives on; while a transaction hangs, every batch fails
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
             answers = [(future, None, error) for _, _, future in batch]
         for future, result, error in answers:
             if error is not None:
@@ -144,6 +160,7 @@ class Store:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)  # before SQLite makes it: what stands beside it gets the same mode
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA journal_mode = WAL")

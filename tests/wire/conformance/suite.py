@@ -34,6 +34,16 @@ class Run:
         return sum(check["status"] == status for found in self.checks.values() for check in found)
 
     @property
+    def scored(self) -> dict[str, bool]:
+        """The scenarios the revision requires, and whether nothing failed in each."""
+        file = PROGRAM.parents[1] / "requirements" / f"{self.revision}.yaml"
+        required: list[str] = yaml.safe_load(file.read_text(encoding="utf-8"))["server"]
+        return {
+            name: all(check["status"] != "FAILURE" for check in self.checks.get(name, ()))
+            for name in required
+        }
+
+    @property
     def failing(self) -> set[str]:
         """Scenarios and scenario:check pairs that failed or warned."""
         pairs = {
@@ -73,8 +83,8 @@ def complaints(runs: list[Run]) -> list[str]:
     for run in runs:
         if run.code:
             found.append(f"{run.revision}: the suite is not content:\n{_verdict(run.said)}")
-        if not run.count("SUCCESS"):
-            found.append(f"{run.revision}: no check passed; did the suite reach the gateway?")
+        if absent := run.scored.keys() - run.checks.keys():
+            found.append(f"{run.revision}: the suite did not play {', '.join(sorted(absent))}")
         found += [
             f"{run.revision}: {name} fails" for name in UNSCORED_BUT_OURS if name in run.failing
         ]  # fmt: skip

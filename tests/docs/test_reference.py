@@ -1,0 +1,85 @@
+"""T2 and T6: what the code knows by name stands in docs/reference, and nothing there is gone from the code."""
+
+import re
+from collections.abc import Iterable
+from typing import get_args
+
+import pytest
+
+from lockkeep.ledger.switches import SCOPES
+from lockkeep.model import RISKS, ApprovalState, CallState, Outcome, SwitchMode, Verdict
+from lockkeep.pipeline import GATES
+from lockkeep.policy import cases, functions, gatewayfile, manifest, people, simple, windows
+from lockkeep.surface import answers, mcp, offers
+from tests.docs import reference
+from tests.docs.pages import page
+
+WORDS = {"Pending": ("pending_approval",), "Ended": ("expired", "cancelled")}
+OUTCOMES = [word for kind in get_args(Outcome) for word in WORDS.get(kind.__name__, (kind.__name__.lower(),))]
+VERDICTS = [kind.__name__ for kind in get_args(Verdict)]
+WINDOWS = (*windows.SLIDING, "day", "week", "month")
+RETRIES = re.compile(r"`(no|changed|later)`|`after:TIME`")
+TABLES = [
+    ("denial-codes.md", "Codes", reference.denial_codes()),
+    ("states.md", "Gates", (*GATES, "approval")),
+    ("states.md", "Verdicts", VERDICTS),
+    ("states.md", "States of a call", get_args(CallState)),
+    ("states.md", "States of an approval", get_args(ApprovalState)),
+    ("states.md", "Outcomes as hosts see them", OUTCOMES),
+    ("states.md", "Switches", get_args(SwitchMode)),
+    ("states.md", "Scopes of a switch", SCOPES),
+    ("wire.md", "Gateway tools", (offers.WAIT.name, offers.STATUS.name)),
+    ("wire.md", "Keys in _meta", (*mcp.META.values(), answers.CALL, "lockkeep/effect")),
+    ("manifests.md", "Classes", RISKS),
+    ("manifests.md", "Keys of an entry", manifest.ENTRY),
+    ("policy-files.md", "A policy file", simple.TOP),
+    ("policy-files.md", "A tool block", simple.BLOCK),
+    ("policy-files.md", "An entry", simple.ENTRY),
+    ("policy-files.md", "Asking people", simple.ASKING),
+    ("policy-files.md", "Windows of a limit", WINDOWS),
+    ("policy-files.md", "Functions", (*functions.FUNCTIONS, *functions.METHODS)),
+    ("policy-files.md", "A case", cases.CASE),
+    ("policy-files.md", "An integration", gatewayfile.INTEGRATION),
+    ("policy-files.md", "Duties", people.DUTIES),
+]
+
+
+@pytest.mark.parametrize(("name", "heading", "there"), TABLES, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_table_of_the_reference_has_exactly_the_rows_of_the_code(name: str, heading: str, there: Iterable[str]) -> None:
+    said = page(f"docs/reference/{name}").table(heading)
+
+    wrong = reference.difference(said, there, f"docs/reference/{name}, {heading}")
+    assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", list(reference.MADE))
+def test_the_made_part_of_a_page_is_fresh(name: str) -> None:
+    text = page(name).text
+
+    assert text == reference.with_made_part(text, reference.MADE[name]()), "Run: python -m tests.docs.reference --write"
+
+
+def test_every_setting_stands_in_the_reference_with_its_default() -> None:
+    said = page("docs/reference/settings.md").table("The gateway")
+    there = reference.settings()
+
+    wrong = reference.difference(said, there, "docs/reference/settings.md, The gateway")
+    wrong += [
+        f"docs/reference/settings.md: the default of {name} is `{default}`"
+        for name, default in there.items()
+        if name in said and said[name][1].strip("`") != (default or "none")
+    ]
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_every_denial_code_says_when_to_try_again() -> None:
+    said = page("docs/reference/denial-codes.md").table("Codes")
+
+    assert [code for code, cells in said.items() if not RETRIES.match(cells[1]) or len(cells[2]) < 10] == []
+
+
+def test_the_sentence_that_lists_the_gates_is_the_list_of_the_pipeline() -> None:
+    text = page("docs/explanation/life-of-a-call.md").text
+    sentences = re.findall(r"A call passes these gates, in this order: (.+?)\.\n", text)
+
+    assert [re.findall(r"`(\w+)`", sentence) for sentence in sentences] == [[*GATES, "approval"]]

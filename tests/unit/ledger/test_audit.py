@@ -1,0 +1,167 @@
+"""The chain tells what was done to it, and where (P7)."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lockkeep.ledger import audit
+from lockkeep.store import Store
+
+Rows = list[tuple[int, str, str]]
+START = datetime(2027, 3, 1, tzinfo=UTC)
+SIZE = 40
+PLACES = (1, 2, 17, 39, 40)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """Forty records as a gateway writes them, with text of every kind."""
+    store = Store(tmp_path_factory.mktemp("audit") / "x.db")
+    for number in range(SIZE):
+        at = START + timedelta(seconds=number)
+        text = f"“{number}” ⟨\u202e\ud800⟩\n"
+        store.write_now(
+            lambda tx, at=at, text=text: audit.append(tx, "call.denied", at, call="c", reason=text, rules=[])
+        )
+    found = [
+        (row["seq"], row["hash"], row["record"])
+        for row in store.read.all("audit_from", seq=1, count=100_000)
+    ]
+    store.close()
+    return found
+
+
+def record(seq: int, prev: str, reason: str = "forged") -> tuple[int, str, str]:
+    text = audit.line({"v": 1, "seq": seq, "type": "call.denied", "at": "2027", "prev": prev, "reason": reason})
+    return seq, audit.hashed(text), text
+
+
+def edited(rows: Rows, place: int) -> Rows:
+    seq, stored, text = rows[place - 1]
+    return [*rows[: place - 1], (seq, stored, text.replace("call.denied", "call.settled")), *rows[place:]]
+
+
+def edited_with_its_hash(rows: Rows, place: int) -> Rows:
+    prev = json.loads(rows[place - 1][2])["prev"]
+    return [*rows[: place - 1], record(place, prev), *rows[place:]]
+
+
+def not_json(rows: Rows, place: int) -> Rows:
+    return [*rows[: place - 1], (place, audit.hashed("[1]"), "[1]"), *rows[place:]]
+
+
+def deleted(rows: Rows, place: int) -> Rows:
+    return [*rows[: place - 1], *rows[place:]]
+
+
+def deleted_and_renumbered(rows: Rows, place: int) -> Rows:
+    return [*rows[: place - 1], *((seq - 1, stored, text) for seq, stored, text in rows[place:])]
+
+
+def inserted(rows: Rows, place: int) -> Rows:
+    """The later ones move on, as they must where the number is the key."""
+    prev = rows[place - 2][1] if place > 1 else audit.GENESIS
+    later = [(seq + 1, stored, text) for seq, stored, text in rows[place - 1 :]]
+    return [*rows[: place - 1], record(place, prev), *later]
+
+
+def doubled(rows: Rows, place: int) -> Rows:
+    return [*rows[:place], rows[place - 1], *rows[place:]]
+
+
+def swapped(rows: Rows, place: int) -> Rows:
+    """This one and the one three further on (or before)."""
+    other = place + 3 if place + 3 <= len(rows) else place - 3
+    found = list(rows)
+    found[place - 1] = (place, *rows[other - 1][1:])
+    found[other - 1] = (other, *rows[place - 1][1:])
+    return found
+
+
+def rebuilt(rows: Rows, place: int) -> Rows:
+    """Everything from here on is written anew, and the chain fits again."""
+    found = rows[: place - 1]
+    for seq in range(place, len(rows) + 1):
+        found = [*found, record(seq, found[-1][1] if found else audit.GENESIS)]
+    return found
+
+
+Tamper = Callable[[Rows, int], Rows]
+
+
+@pytest.mark.promise("P7")
+def test_an_untouched_chain_is_sound_also_against_its_head(rows: Rows) -> None:
+    assert audit.verify(rows) == audit.verify(rows, size=SIZE, head=rows[-1][1]) == []
+    assert audit.verify(rows, size=20, head=rows[19][1]) == []
+    assert audit.verify([]) == []
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("tamper", "kind"),
+    [
+        (edited, "edited"),
+        (not_json, "edited"),
+        (deleted, "deleted"),
+        (deleted_and_renumbered, "deleted"),
+        (inserted, "inserted"),
+        (doubled, "inserted"),
+        (swapped, "reordered"),
+    ],
+)
+def test_the_first_thing_said_names_what_was_done_and_where(
+    rows: Rows, tamper: Tamper, kind: str, place: int
+) -> None:
+    if tamper in (deleted, deleted_and_renumbered) and place == SIZE:
+        pytest.skip("the last record: that is truncation")
+    found = audit.verify(tamper(rows, place))
+    first = min(place, place - 3) if tamper is swapped and place + 3 > SIZE else place
+
+    assert (found[0].kind, found[0].seq) == (kind, first)
+    assert {each.kind for each in found} <= {kind, "broken chain"}
+    assert all(abs(each.seq - place) <= 4 for each in found)
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("place", PLACES[:-1])
+def test_a_record_edited_together_with_its_hash_no_longer_carries_the_next_one(rows: Rows, place: int) -> None:
+    assert [(each.kind, each.seq) for each in audit.verify(edited_with_its_hash(rows, place))] == [
+        ("broken chain", place + 1)
+    ]
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("left", [0, 1, 17, 39])
+def test_a_truncated_log_is_found_with_the_head_that_left_the_machine(rows: Rows, left: int) -> None:
+    assert audit.verify(rows[:left]) == []
+    assert audit.verify(rows[:left], size=SIZE, head=rows[-1][1]) == [
+        audit.Tampering(left + 1, "truncated", f"the head that left the machine covers {SIZE} records")
+    ]
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("place", PLACES)
+def test_a_recomputed_tail_is_found_with_the_head_that_left_the_machine(rows: Rows, place: int) -> None:
+    assert audit.verify(rebuilt(rows, place)) == []
+    assert [(each.kind, each.seq) for each in audit.verify(rebuilt(rows, place), size=SIZE, head=rows[-1][1])] == [
+        ("recomputed", SIZE)
+    ]
+
+
+@pytest.mark.promise("P7")
+def test_two_things_done_in_one_log_are_both_found(rows: Rows) -> None:
+    found = audit.verify(deleted_and_renumbered(inserted(rows, 10), 31))
+
+    assert {("inserted", 10), ("deleted", 30)} <= {(each.kind, each.seq) for each in found}
+
+
+def test_an_event_nobody_declared_cannot_be_written(tmp_path: Path) -> None:
+    store = Store(tmp_path / "x.db")
+    with pytest.raises(ValueError, match="call.invented"):
+        store.write_now(lambda tx: audit.append(tx, "call.invented", START))
+    assert store.read.one("audit_head") is None
+    store.close()
