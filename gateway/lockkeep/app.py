@@ -3,6 +3,8 @@
 import logging
 import os
 import secrets
+import signal
+import socket
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -16,11 +18,7 @@ from pathlib import Path
 import anyio
 import uvicorn
 from anyio.abc import TaskGroup
-from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
-from mcp.server.auth.settings import AuthSettings
 from mcp.server.subscriptions import InMemorySubscriptionBus, ToolsListChanged
-from mcp.server.transport_security import TransportSecuritySettings
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from lockkeep.errors import BadSetting, IntegrationDown, LockkeepError
@@ -38,11 +36,9 @@ from lockkeep.reconcile import Reconciler
 from lockkeep.settings import Settings
 from lockkeep.store import Row, Store, Tx
 from lockkeep.store.folder import served
-from lockkeep.surface import console, health
-from lockkeep.surface.auth import ISSUER, SCOPE, Tokens
+from lockkeep.surface import console, health, web
 from lockkeep.surface.hold import Holds
 from lockkeep.surface.mcp import Surface
-from lockkeep.surface.refusals import Refusals
 from lockkeep.upstream import Progress, ReadFailed, Supervisor, Upstream
 from lockkeep.upstream.opening import Build, installed_server
 
@@ -261,23 +257,18 @@ class Gateway:
             hold_s=self.settings.hold_s,
             bus=self.bus,
         )
-        app = surface.server(version("lockkeep")).streamable_http_app(
-            stateless_http=True,
-            max_request_body_size=self.settings.max_body_mb * 1024 * 1024,
-            transport_security=_hosts(self.settings),
-            auth=AuthSettings(issuer_url=ISSUER, resource_server_url=None, required_scopes=[SCOPE]),
-            token_verifier=Tokens(self.store),
-            custom_starlette_routes=[
-                *health.routes(self.ready),
-                *console.routes(
-                    console.Desk(
-                        self.ledger, self.in_force, self.clock, secure=self.settings.url.startswith("https")
-                    )
-                ),
-            ],
+        public = (self.settings.public_url, *self.settings.allowed_hosts.split(","))
+        desk = console.Desk(
+            self.ledger,
+            self.in_force,
+            self.clock,
+            secure=self.settings.url.startswith("https"),
+            hosts=tuple(name for each in public if (name := console.host_name(each))),
         )
-        refuse_open_routes(app)
-        return Refusals(app, self.record_refusal)
+        routes = [*health.routes(self.ready), *console.routes(desk)]
+        return web.address(
+            surface.server(version("lockkeep")), self.settings, self.store, routes, self.record_refusal
+        )
 
     def ready(self) -> Mapping[str, Json]:
         states = self.supervisor.states()
@@ -303,20 +294,6 @@ class Gateway:
             )  # fmt: skip
 
         await self.store.write(work, durable=False)
-
-
-def refuse_open_routes(app: Starlette) -> None:
-    """A second route to the MCP endpoint would be open without a token, if it were not this wrapped one."""
-    for route in app.routes:
-        path = getattr(route, "path", "")
-        if path.startswith("/mcp") and not isinstance(
-            getattr(route, "endpoint", None), RequireAuthMiddleware
-        ):
-            raise OpenRoute(path)
-
-
-class OpenRoute(LockkeepError):
-    """A route to the MCP endpoint asks for no token. This is a mistake in the program; nothing is served."""
 
 
 @asynccontextmanager
@@ -378,22 +355,6 @@ def embedded_environment(data: Path) -> dict[str, str]:
     return {**names, **{key: value for key, value in os.environ.items() if key.startswith("LOCKKEEP_")}}
 
 
-def _hosts(settings: Settings) -> TransportSecuritySettings:
-    """Foreign Host and Origin headers are refused; public names are listed in LOCKKEEP_ALLOWED_HOSTS."""
-    names = [
-        "127.0.0.1:*",
-        "localhost:*",
-        "[::1]:*",
-        *(name for name in settings.allowed_hosts.split(",") if name),
-    ]
-    if settings.public_url:
-        names.append(settings.public_url.split("://", 1)[-1].split("/")[0])
-    origins = [f"{scheme}://{name}" for scheme in ("http", "https") for name in names]
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=True, allowed_hosts=names, allowed_origins=origins
-    )
-
-
 class _Server(uvicorn.Server):
     """Tells held requests to end before it waits for connections to close."""
 
@@ -406,6 +367,25 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)  # pyright: ignore[reportArgumentType] - uvicorn's own signature
 
 
+def _listen(settings: Settings) -> socket.socket:
+    """The bound socket; a port that is taken is one sentence, before anything is said to be served."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # named: else answers wait 40 ms for Nagle
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise PortTaken(f"{settings.host}:{settings.port}: {error.strerror}") from None
+    return listening
+
+
+class PortTaken(LockkeepError):
+    """The address cannot be listened on. Stop what uses it, or set LOCKKEEP_PORT to another one."""
+
+
 async def serve(settings: Settings, *, started: Callable[[Gateway], None] | None = None) -> None:
     """Serve until a signal ends it."""
     if not settings.loopback and not settings.allowed_hosts and not settings.public_url:
@@ -413,14 +393,20 @@ async def serve(settings: Settings, *, started: Callable[[Gateway], None] | None
             "beyond this machine, LOCKKEEP_PUBLIC_URL or LOCKKEEP_ALLOWED_HOSTS must name the gateway"
         )
     configure_logging(settings.log_level)
+    for kind in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # uvicorn raises them again at its end; the orderly stop comes after that
+        signal.signal(kind, lambda *_: None)
     async with running(settings) as gateway:
+        listening = _listen(settings)
         config = uvicorn.Config(
             gateway.asgi(), host=settings.host, port=settings.port, log_config=None, access_log=False, lifespan="on",
             server_header=False, timeout_graceful_shutdown=int(settings.stop_s) + 1,
         )  # fmt: skip
         if started is not None:
             started(gateway)
-        await _Server(config, gateway.holds.stopping.set).serve()
+        await _Server(config, gateway.holds.stopping.set).serve(sockets=[listening])
 
 
 class PlainFrames(logging.Formatter):

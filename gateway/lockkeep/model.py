@@ -296,6 +296,7 @@ class Pending:
     approvers: tuple[str, ...]
     expires_at: datetime
     confirm: bool = False
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ class Page:
                 here = match[2] == heading
             elif here and line.startswith("|") and not set(line) <= set("|-: "):
                 cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
-                found |= {name: cells for name in CODE.findall(cells[0])}
+                found |= dict.fromkeys(CODE.findall(cells[0]), cells)
         return found
 
     def _blocks(self) -> Iterator[Block]:

@@ -70,7 +70,9 @@ def _tests(body: list[ast.stmt], given: list[str], inside: str = "") -> Iterator
 
 
 def _pytestmark(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id == "pytestmark" for to in node.targets):
+    if isinstance(node, ast.Assign) and any(
+        isinstance(to, ast.Name) and to.id == "pytestmark" for to in node.targets
+    ):
         return _ids([each for each in ast.walk(node.value) if isinstance(each, ast.Call)])
     return []
 

@@ -2,25 +2,22 @@
 
 import argparse
 import ast
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
 from typing import Any, cast
 
 import typer.main
-from lockkeep_client import cli as client_cli
+from tests.docs.pages import ROOT
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from lockkeep.cli.commands import app
 from lockkeep.ledger.audit import EVENTS
 from lockkeep.settings import PREFIX, Settings
-from tests.docs.pages import ROOT
+from lockkeep_client import cli as client_cli
 
 GATEWAY = ROOT / "gateway" / "lockkeep"
 BEGIN, END = "<!-- made from the code: begin -->", "<!-- made from the code: end -->"
-CODE = re.compile(r"[a-z][a-z_]*(\.[a-z_]+)?")
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,11 @@ def client_commands() -> list[Command]:
     (subparsers,) = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType]
     helps = {each.dest: each.help or "" for each in subparsers._choices_actions}  # pyright: ignore[reportPrivateUsage]
     found: list[Command] = []
-    for name, each in cast("dict[str, argparse.ArgumentParser]", subparsers.choices).items():
+    for name, each in cast("dict[str, argparse.ArgumentParser]", cast("Any", subparsers).choices).items():
         takes = [
-            Option("`, `".join(action.option_strings) or str(action.metavar or action.dest), action.help or "")
+            Option(
+                "`, `".join(action.option_strings) or str(action.metavar or action.dest), action.help or ""
+            )
             for action in each._actions  # pyright: ignore[reportPrivateUsage]
             if not isinstance(action, argparse._HelpAction)  # pyright: ignore[reportPrivateUsage]
         ]
@@ -67,7 +66,12 @@ def cli_part() -> str:
     for command in [*gateway_commands(), *client_commands()]:
         lines += [f"### {command.path}", "", _sentence(command.help), ""]
         if command.takes:
-            lines += ["| takes | meaning |", "|---|---|", *(f"| `{each.name}` | {_cell(each.help)} |" for each in command.takes), ""]
+            lines += [
+                "| takes | meaning |",
+                "|---|---|",
+                *(f"| `{each.name}` | {_cell(each.help)} |" for each in command.takes),
+                "",
+            ]
     return "\n".join(lines)
 
 
@@ -90,7 +94,9 @@ def settings() -> dict[str, str]:
     found: dict[str, str] = {}
     for field in fields(Settings):
         assert field.default is not MISSING
-        found[PREFIX + field.name.upper()] = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+        found[PREFIX + field.name.upper()] = (
+            f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+        )
     return found
 
 
@@ -99,7 +105,12 @@ def denial_codes() -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(GATEWAY.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Deny" and node.args:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "Deny"
+                and node.args
+            ):
                 for code in _texts(node.args[0]):
                     found.setdefault(code, f"{path.relative_to(ROOT)}:{node.lineno}")
     return found
@@ -138,7 +149,9 @@ def _option(taken: TyperArgument | TyperOption) -> Option:
     if isinstance(taken, TyperArgument):
         name = str(taken.name).upper()
         return Option(name if taken.required else f"[{name}]", said)
-    return Option("`, `".join([*taken.opts, *taken.secondary_opts]), f"{said}{' Needed.' if taken.required else ''}")
+    return Option(
+        "`, `".join([*taken.opts, *taken.secondary_opts]), f"{said}{' Needed.' if taken.required else ''}"
+    )
 
 
 def _sentence(text: str) -> str:
@@ -156,10 +169,10 @@ def main() -> None:
         after = with_made_part(before, made())
         if after != before and "--write" in sys.argv:
             path.write_text(after, encoding="utf-8")
-        print(f"{name}: {'is up to date' if after == before else 'written' if '--write' in sys.argv else 'out of date; add --write'}")
+        print(
+            f"{name}: {'is up to date' if after == before else 'written' if '--write' in sys.argv else 'out of date; add --write'}"
+        )
 
 
 if __name__ == "__main__":
     main()
-
-__all__ = ["MADE", "Path", "denial_codes", "difference", "settings", "with_made_part"]

@@ -84,14 +84,18 @@ class Terminal:
             if code != wanted:
                 raise Differs(f"{where}: `{command}` ended with {code}, not {wanted}:\n{said}")
             if expected and not fits(expected, said):
-                raise Differs(f"{where}: `{command}` printed\n{said}\n\nthe page says\n" + "\n".join(expected))
+                raise Differs(
+                    f"{where}: `{command}` printed\n{said}\n\nthe page says\n" + "\n".join(expected)
+                )
 
     def run(self, command: str) -> tuple[str, int]:
         """What the command printed, and its exit code."""
         script = self.folder.parent / "command.sh"
         script.write_text(command + "\n", encoding="utf-8")
         assert self._bash.stdin is not None
-        self._bash.stdin.write(f". {shlex.quote(str(script))} </dev/null; printf '\\n{MARK} %d\\n' $?\n".encode())
+        self._bash.stdin.write(
+            f". {shlex.quote(str(script))} </dev/null; printf '\\n{MARK} %d\\n' $?\n".encode()
+        )
         self._bash.stdin.flush()
         text = self._until(re.compile(rf"\n{MARK} (\d+)\n"))
         body, _, rest = text.rpartition(f"\n{MARK} ")
@@ -176,7 +180,10 @@ def commands_of(block: Block) -> list[tuple[int, str, list[str]]]:
 
 def fits(expected: list[str], said: str) -> bool:
     """Whole output; `…` stands for any text in a line, and alone on a line for any number of lines."""
-    parts = [r"(?:.*\n)*?" if line.strip() == HOLE else _pattern(line.rstrip(), r".*?") + r"\n" for line in expected]
+    parts = [
+        r"(?:.*\n)*?" if line.strip() == HOLE else _pattern(line.rstrip(), r".*?") + r"\n"
+        for line in expected
+    ]
     return re.fullmatch("".join(parts), said + "\n") is not None
 
 

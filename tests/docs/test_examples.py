@@ -11,23 +11,35 @@ from typing import Any, cast
 import anyio
 import pytest
 import yaml
-
-from lockkeep.model import Deny, Request
-from lockkeep.policy import cases
-from lockkeep.policy.bundle import PolicySet, load, read_folder
-from lockkeep.policy.positions import Problems
-from lockkeep.prepare import Known, prepare
-from lockkeep.surface.answers import denied
 from tests.docs import warm
 from tests.docs.pages import ROOT, Block, Page, pages
 from tests.docs.terminal import Differs, Terminal, commands_of
 
+from lockkeep.model import Deny, Request
+from lockkeep.policy import cases
+from lockkeep.policy.bundle import PolicySet, load, read_folder
+from lockkeep.policy.editing import with_entry
+from lockkeep.policy.positions import Problems
+from lockkeep.prepare import Known, prepare
+from lockkeep.surface.answers import denied
+
 RUNNABLE = ("console", "python", "yaml")
 KNOWN = {*RUNNABLE, "text", "json", "mermaid"}
-PLACES = {"gateway": "gateway.yaml", "people": "people.yaml", "manifest": "manifests/page.yaml", "test": "tests/page.test.yaml"}
+PLACES = {
+    "gateway": "gateway.yaml",
+    "people": "people.yaml",
+    "manifest": "manifests/page.yaml",
+    "test": "tests/page.test.yaml",
+}
+HELPDESK = "{url: https://helpdesk.example/mcp}"
 PAGES = pages()
 PLAYED = [page for page in PAGES if any(each.language in ("console", "python") and each.directive != "not run" for each in page.blocks)]  # fmt: skip
-SHOWN = [block for page in PAGES for block in page.blocks if block.language == "yaml" and block.directive not in ("not run", "file")]
+SHOWN = [
+    block
+    for page in PAGES
+    for block in page.blocks
+    if block.language == "yaml" and block.directive not in ("not run", "file")
+]
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +85,10 @@ def test_a_file_that_is_shown_loads_with_the_starter_files(block: Block, starter
 
     name = PLACES.get(kind, f"{said.get('policy')}.yaml")
     files = {**starter, **_test_of(block), name: block.text}
+    if kind == "manifest":
+        files["gateway.yaml"] = with_entry(
+            "gateway.yaml", starter["gateway.yaml"], "integrations", said[kind], HELPDESK
+        )
     loaded, problems = load(files)
     found = Problems()
     cases.read(files, found)
@@ -109,14 +125,21 @@ def test_every_block_says_what_it_is_and_why_it_does_not_run() -> None:
 def test_a_file_that_the_reader_saves_is_used_by_a_later_command_of_the_page() -> None:
     for page in PAGES:
         for block in page.blocks:
-            after = [each.text for each in page.blocks if each.language == "console" and each.line > block.line]
+            after = [
+                each.text for each in page.blocks if each.language == "console" and each.line > block.line
+            ]
             if block.directive == "file":
                 assert re.search(r"lockkeep (policy|catalog|add)|python ", "".join(after)), str(block)
 
 
 def test_the_tutorial_ends_with_a_sound_record() -> None:
     tutorial = next(page for page in PAGES if page.name == "docs/tutorial/first-tool.md")
-    played = [command for block in tutorial.blocks if block.language == "console" for _, command, _ in commands_of(block)]
+    played = [
+        command
+        for block in tutorial.blocks
+        if block.language == "console"
+        for _, command, _ in commands_of(block)
+    ]
 
     assert [each for each in tutorial.blocks if each.directive == "not run"] == []
     assert played[-1] == "lockkeep audit verify"
@@ -153,13 +176,19 @@ def _inside(folder: Path) -> Path:
 def _test_of(block: Block) -> dict[str, str]:
     """A test file speaks about the policy shown last before it on its page."""
     page = next(each for each in PAGES if each.name == block.page)
-    before = [each for each in page.blocks if each.language == "yaml" and each.line < block.line and "\npolicy:" in each.text]
+    before = [
+        each
+        for each in page.blocks
+        if each.language == "yaml" and each.line < block.line and "\npolicy:" in each.text
+    ]
     return {"shown.yaml": before[-1].text} if before and "\ntest:" in block.text else {}
 
 
 def _results(loaded: PolicySet) -> list[cases.Result]:
     def prepared(request: Request, tool: Any, roles: frozenset[str]) -> Any:
-        known = Known(tool=tool, effects=loaded.effects_of(tool.name), roles=roles, generation=loaded.generation)
+        known = Known(
+            tool=tool, effects=loaded.effects_of(tool.name), roles=roles, generation=loaded.generation
+        )
         return prepare(request, known)
 
     async def all_of_them() -> list[cases.Result]:
@@ -170,7 +199,9 @@ def _results(loaded: PolicySet) -> list[cases.Result]:
 
 def _refusal(loaded: PolicySet, said: Mapping[str, Any]) -> Deny:
     tool = loaded.tools[said["tool"]]
-    known = Known(tool=tool, effects=loaded.effects_of(tool.name), roles=loaded.people.roles("ada"), generation=0)
+    known = Known(
+        tool=tool, effects=loaded.effects_of(tool.name), roles=loaded.people.roles("ada"), generation=0
+    )
     request = Request(
         id="call_1", tool=tool.exported, arguments=said["arguments"], user="ada", agent="lead-router", host="readme",
         at=cases.START,

@@ -21,7 +21,11 @@ def test_every_link_and_anchor_resolves() -> None:
             parts = urlsplit(target)
             if parts.scheme:
                 continue
-            path = (ROOT / each.name).parent.joinpath(parts.path).resolve() if parts.path else (ROOT / each.name).resolve()
+            path = (
+                (ROOT / each.name).parent.joinpath(parts.path).resolve()
+                if parts.path
+                else (ROOT / each.name).resolve()
+            )
             if not path.exists() or (parts.fragment and parts.fragment not in anchors.get(path, set())):
                 wrong.append(f"{each.name}:{line}: {target}")
     assert wrong == []
@@ -37,7 +41,9 @@ def test_every_page_can_be_reached_from_the_index() -> None:
 
 def test_the_glossary_has_one_entry_for_each_word() -> None:
     (glossary,) = [each for each in PAGES if each.name == "docs/glossary.md"]
-    entries = [match[2] for _, line in glossary.prose if (match := HEADING.fullmatch(line)) and match[1] == "##"]
+    entries = [
+        match[2] for _, line in glossary.prose if (match := HEADING.fullmatch(line)) and match[1] == "##"
+    ]
 
     assert sorted(entries) == sorted({*entries})
     assert {slug(word) for word in WORDS} <= {slug(entry) for entry in entries}

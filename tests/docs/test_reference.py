@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from typing import get_args
 
 import pytest
+from tests.docs import reference
+from tests.docs.pages import page
 
 from lockkeep.ledger.switches import SCOPES
 from lockkeep.model import RISKS, ApprovalState, CallState, Outcome, SwitchMode, Verdict
 from lockkeep.pipeline import GATES
 from lockkeep.policy import cases, functions, gatewayfile, manifest, people, simple, windows
 from lockkeep.surface import answers, mcp, offers
-from tests.docs import reference
-from tests.docs.pages import page
 
 WORDS = {"Pending": ("pending_approval",), "Ended": ("expired", "cancelled")}
 OUTCOMES = [word for kind in get_args(Outcome) for word in WORDS.get(kind.__name__, (kind.__name__.lower(),))]
@@ -44,8 +44,12 @@ TABLES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "heading", "there"), TABLES, ids=lambda value: value if isinstance(value, str) else "")
-def test_a_table_of_the_reference_has_exactly_the_rows_of_the_code(name: str, heading: str, there: Iterable[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "heading", "there"), TABLES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_table_of_the_reference_has_exactly_the_rows_of_the_code(
+    name: str, heading: str, there: Iterable[str]
+) -> None:
     said = page(f"docs/reference/{name}").table(heading)
 
     wrong = reference.difference(said, there, f"docs/reference/{name}, {heading}")
@@ -56,7 +60,9 @@ def test_a_table_of_the_reference_has_exactly_the_rows_of_the_code(name: str, he
 def test_the_made_part_of_a_page_is_fresh(name: str) -> None:
     text = page(name).text
 
-    assert text == reference.with_made_part(text, reference.MADE[name]()), "Run: python -m tests.docs.reference --write"
+    assert text == reference.with_made_part(text, reference.MADE[name]()), (
+        "Run: python -m tests.docs.reference --write"
+    )
 
 
 def test_every_setting_stands_in_the_reference_with_its_default() -> None:

@@ -15,11 +15,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import lockkeep_client.cli
-import typer
-import yaml
-
 import lockkeep.cli
+import lockkeep_client.cli
 from lockkeep_servers.calendar import server as calendar
 from lockkeep_servers.crm import server as crm
 
@@ -32,7 +29,7 @@ COMMANDS: dict[str, Any] = {
 SHIM = """\
 #!{python} -IS
 import json, os, signal, socket, struct, sys
-if os.path.basename(sys.argv[0]) == "python" and not sys.argv[1:2][0:1][0].endswith(".py"):
+if os.path.basename(sys.argv[0]) == "python" and not "".join(sys.argv[1:2]).endswith(".py"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 said = json.dumps({{"argv": sys.argv, "cwd": os.getcwd(), "env": dict(os.environ)}}).encode()
 with socket.socket(socket.AF_UNIX) as warm:
@@ -84,9 +81,10 @@ def _run(caller: socket.socket) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False, buffering=1)
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(number, mode, encoding="utf-8", closefd=False, buffering=buffering)
+        for number, mode, buffering in ((0, "r", -1), (1, "w", 1), (2, "w", 1))
+    )
     caller.sendall(struct.pack("i", os.getpid()))
     code = _code(request["argv"])
     with contextlib.suppress(OSError):
@@ -100,7 +98,7 @@ def _code(argv: list[str]) -> int:
     try:
         if name == "python":
             sys.argv = argv[1:]
-            sys.path[0] = os.getcwd()
+            sys.path[0] = str(Path.cwd())
             runpy.run_path(argv[1], run_name="__main__")
             return 0
         sys.argv = [name, *argv[1:]]
@@ -115,5 +113,4 @@ def _code(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    assert typer and yaml  # imported here so that no command has to
     serve(sys.argv[1])

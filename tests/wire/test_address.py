@@ -9,13 +9,13 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from house import House, house, said, send
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from lockkeep.app import OpenRoute, refuse_open_routes
+from house import House, house, said, send
 from lockkeep.ledger import callers
 from lockkeep.model import Claim
+from lockkeep.surface.web import OpenRoute, refuse_open_routes
 
 MODERN = "2026-07-28"
 META = {

@@ -6,11 +6,11 @@ from typing import Any
 
 import anyio
 import pytest
-from house import ALLOW_ALL, PEOPLE, Era, House, house, said, send
-from shop import Shop
 
+from house import ALLOW_ALL, PEOPLE, Era, House, house, said, send
 from lockkeep.ledger import approvals
 from lockkeep.ledger.approvals import Refusal, Voted
+from shop import Shop
 
 ERAS: tuple[Era, ...] = ("2026-07-28", "2025-11-25")
 PAY = {"id": "p1", "amount_minor": 50_000, "currency": "EUR"}
@@ -34,7 +34,16 @@ tools:
         expires: 1 hour
 """
 ONE = ASK.replace("[lead, finance]", "[lead]")
-CONFIRM = ASK.replace("from: [lead, finance]", "confirm: requester")
+CONFIRM = """\
+api: lockkeep/v1
+policy: notes
+owner: lead
+applies_to: {everywhere: true}
+tools:
+  shop.write:
+    allow: anyone
+    ask: {confirm: requester}
+"""
 
 
 async def ask(home: House, arguments: dict[str, Any] | None = None, **who: Any) -> dict[str, Any]:
@@ -295,7 +304,7 @@ async def test_what_was_agreed_is_used_within_fifteen_minutes_or_not_at_all(tmp_
 
 async def test_confirm_asks_the_requester_and_nobody_else(tmp_path: Path) -> None:
     async with house(tmp_path, rules=CONFIRM) as home:
-        asked = await ask(home)
+        asked = said(await home.call("shop.write", {"id": "t1", "text": "x"}))
         other = await home.vote(asked["approval_id"], "bo", "confirm")
         own = await home.vote(asked["approval_id"], "ana", "confirm")
         await settled(home, "succeeded")

@@ -6,14 +6,14 @@ from typing import Any
 
 import anyio
 import pytest
-from house import ALLOW_ALL, House, house, said
 from mcp_types import CallToolResult
-from shop import Shop, ok
 
+from house import ALLOW_ALL, House, house, said
 from lockkeep.errors import StoreUnavailable
 from lockkeep.ledger import generations
 from lockkeep.pipeline import GATES
 from lockkeep.policy.bundle import load
+from shop import Shop, ok
 
 WRITE = {"id": "t1", "text": "x"}
 LOOK = """\

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from house import Era, house, said, send, text
 from mcp_types import CallToolResult
-from shop import Shop, error, ok
 
+from house import Era, house, said, send, text
 from lockkeep.errors import LockkeepError
+from shop import Shop, error, ok
 
 ERAS: tuple[Era, ...] = ("2026-07-28", "2025-11-25")
 ONLY_READ = """\
@@ -192,7 +192,7 @@ async def test_an_answer_that_breaks_the_pinned_schema_is_withheld_and_the_call_
 async def test_a_person_without_an_agent_calls_no_tools(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         home.tokens["ana", "robot"] = await home.token("ana", None)
-        with pytest.raises(BaseException) as refused:  # noqa: PT011 - whatever the SDK makes of a 401
+        with pytest.raises(BaseException) as refused:
             await home.call("shop.read", {"id": "t1"})
 
         assert not isinstance(refused.value, LockkeepError)

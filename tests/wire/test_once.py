@@ -7,12 +7,12 @@ from typing import Any
 
 import anyio
 import pytest
-from house import Era, House, house, said, send
 from mcp_types import CallToolResult
-from shop import Shop
 
+from house import Era, House, house, said, send
 from lockkeep.ledger import calls
 from lockkeep.model import Unknown
+from shop import Shop
 
 ERAS: tuple[Era, ...] = ("2026-07-28", "2025-11-25")
 WRITE = {"id": "t1", "text": "hello"}

@@ -6,10 +6,10 @@ from typing import Any
 
 import anyio
 import pytest
-from house import House, house, said
-from shop import Shop
 
+from house import House, house, said
 from lockkeep.errors import NotAllowed, NotFound
+from shop import Shop
 
 ASK = """\
 api: lockkeep/v1

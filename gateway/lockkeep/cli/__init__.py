@@ -16,3 +16,18 @@ def main() -> None:
     except LockkeepError as error:
         fail(str(error))
         sys.exit(2)
+    except ExceptionGroup as group:  # from inside the gateway's tasks
+        known = group.subgroup(LockkeepError)
+        if known is None:
+            raise
+        for error in _flat(known):
+            fail(str(error))
+        sys.exit(2)
+
+
+def _flat(group: ExceptionGroup[Exception]) -> list[Exception]:
+    return [
+        leaf
+        for each in group.exceptions
+        for leaf in (_flat(each) if isinstance(each, ExceptionGroup) else [each])
+    ]

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from lockkeep.errors import NotFound
 from lockkeep.ledger import audit
 from lockkeep.model import (
-    Allow,
     Arguments,
     Basis,
     CallState,
@@ -84,6 +83,7 @@ def pending(tx: Tx, row: Row) -> Pending:
         approvers=tuple(dict.fromkeys(group for demand in asked for group in demand.groups)),
         expires_at=moment(approval["expires_at"]),
         confirm=any(demand.confirm for demand in asked),
+        rules=tuple(demand.rule for demand in asked),
     )
 
 
@@ -171,8 +171,8 @@ def verdicts(findings: Sequence[Finding]) -> list[dict[str, Json]]:
         entry: dict[str, Json] = {"gate": finding.gate, "verdict": type(verdict).__name__}
         if isinstance(verdict, Deny):
             entry |= {"code": verdict.code, "rule": verdict.rule, "reason": verdict.reason}
-        elif not isinstance(verdict, Allow):
-            entry |= {"rules": [demand.rule for demand in verdict.demands]}
+        elif finding.basis is not None:
+            entry |= {"rules": list(finding.basis.fired)}
         said.append(entry)
     return said
 

@@ -28,7 +28,7 @@ from lockkeep.model import (
     moment,
     stamp,
 )
-from lockkeep.store import Row, Store, Tx
+from lockkeep.store import Store, Tx
 
 DENIED_STANDS = timedelta(hours=24)
 CONFLICT = Deny(
@@ -62,7 +62,9 @@ class Ledger:
                 else (calls.recorded(read, row) if row else None)
             )
         known = _repeated(read, call)
-        return await self.close(call, known, [Finding("receive", known)]) if isinstance(known, Deny) else known
+        return (
+            await self.close(call, known, [Finding("receive", known)]) if isinstance(known, Deny) else known
+        )
 
     # -- step 2 ends without a send -----------------------------------------------------------------------------
 

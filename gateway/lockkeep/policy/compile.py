@@ -175,7 +175,8 @@ class _OneTool:
         )
 
     def _rule(self, kind: str, entry: forms.Entry, scope: Scope) -> Rule:
-        rule_id = f"{self.file.name}/{self.block.key.text}/{entry.name}"
+        key = "".join(self.block.key.text.split())  # ids stand on the machine-readable line of a denial
+        rule_id = f"{self.file.name}/{key}/{entry.name}"
         when, after = self._conditions(entry.when, scope)
         unless, _ = self._conditions(entry.unless, after, whole=len(when) == len(entry.when))
         rule = Rule(

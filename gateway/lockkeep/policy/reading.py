@@ -10,6 +10,7 @@ T = TypeVar("T")
 ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
 DURATION = re.compile(r"([0-9]{1,6}) *(seconds?|minutes?|hours?|days?|weeks?|s|m|h|d)")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+CALL_OR_SPACE = re.compile(r"[()=<>&|\"' ]")
 API = "lockkeep/v1"
 
 
@@ -34,6 +35,9 @@ class Reader:
                 self.place,
                 f"{what} is {node.kind if node else 'missing'}; a mapping (key: value) is expected",
             )
+            return
+        if was_cut(self.node, problems):
+            self.node = None  # what is left of it says nothing
             return
         for key, _ in self.node.entries:
             if key.text not in self.keys:
@@ -110,6 +114,16 @@ class Reader:
             return ()
         items = node.items if isinstance(node, Listing) else (node,)
         return tuple(item for item in map(read, items) if item is not None)
+
+
+def was_cut(node: Mapping, problems: Problems) -> bool:
+    """Whether a comma inside { } tore a text in two: its rest looks like a key without a value."""
+    for key, value in node.entries:
+        if isinstance(value, Text) and value.value is None and CALL_OR_SPACE.search(key.text):
+            hint = "inside { } a text with a comma needs quotes"
+            problems.add(key.place, f"a comma cut this off: {key.text}", hint, code="yaml")
+            return True
+    return False
 
 
 def text_of(node: Node, what: str, problems: Problems) -> Text | None:

@@ -4,7 +4,7 @@ import re
 
 from lockkeep.policy import forms
 from lockkeep.policy.positions import Listing, Mapping, Node, Problems, Text, nearest
-from lockkeep.policy.reading import ID, Reader, begins, text_of
+from lockkeep.policy.reading import ID, Reader, begins, text_of, was_cut
 
 TOP = ("api", "policy", "owner", "description", "applies_to", "read", "tools")
 APPLIES = ("agents", "workflows", "everywhere")
@@ -61,6 +61,8 @@ def _reads(node: Node | None, problems: Problems) -> tuple[forms.Read, ...]:
         return ()
     if not isinstance(node, Mapping):
         problems.add(node.place, f"'read' is {node.kind}; name: integration.tool(arguments) is expected")
+        return ()
+    if was_cut(node, problems):
         return ()
     found: list[forms.Read] = []
     for name, value in node.entries:
@@ -244,6 +246,8 @@ def _name(inner: Reader, number: str, problems: Problems) -> str:
         return number
     if not ID.fullmatch(name.text):
         problems.add(
-            name.place, f"'{name.text}' is no name for an entry", "a-z, 0-9 and -, beginning with a letter"
+            name.place,
+            f"'{name.text}' is no name for an entry",
+            "a-z, 0-9 and -, beginning with a letter, 2 to 63 characters",
         )
     return name.text

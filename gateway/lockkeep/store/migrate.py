@@ -43,7 +43,9 @@ def migrate(db: sqlite3.Connection) -> None:
 def _missing(db: sqlite3.Connection, files_: list[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
     """The files to apply, in order; another process may have been faster."""
     db.execute(TABLE)
-    applied: dict[int, str] = dict(db.execute("SELECT number, sha256 FROM migrations ORDER BY number").fetchall())
+    applied: dict[int, str] = dict(
+        db.execute("SELECT number, sha256 FROM migrations ORDER BY number").fetchall()
+    )
     if applied and max(applied) > len(files_):
         raise StoreDoesNotFit(f"it has migration {max(applied)}, this release knows {len(files_)}")
     for number, name, text in files_[: max(applied, default=0)]:

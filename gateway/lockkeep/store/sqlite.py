@@ -44,7 +44,9 @@ class Tx:
         try:
             return self._db.execute(self._statements[name], values)
         except UnicodeEncodeError:  # half a character in a text from outside must not stop a settle or a kill
-            return self._db.execute(self._statements[name], {key: whole(value) for key, value in values.items()})
+            return self._db.execute(
+                self._statements[name], {key: whole(value) for key, value in values.items()}
+            )
 
 
 def whole(value: Any) -> Any:

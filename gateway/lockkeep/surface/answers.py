@@ -84,6 +84,7 @@ def _pending(outcome: Pending, url: str) -> CallToolResult:
         "approval_id": outcome.approval,
         "call_id": outcome.call,
         "reason": outcome.reason,
+        "rules": list(outcome.rules),
         "approvers": list(outcome.approvers),
         "expires_at": stamp(outcome.expires_at),
         "url": page,

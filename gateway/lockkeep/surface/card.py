@@ -99,4 +99,4 @@ def _amount(call: Row) -> str:
     if call["amount_minor"] is None:
         return ""
     amount = Amount(minor=call["amount_minor"], currency=call["currency"])
-    return str(Money(amount.minor, amount.currency))
+    return quoted(str(Money(amount.minor, amount.currency)))

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from hmac import compare_digest
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+MOST_WAITING, MOST_PAST = 500, 20
 LOCAL = ("127.0.0.1", "localhost", "::1")
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -40,7 +42,7 @@ class Desk:
     in_force: InForce
     clock: Callable[[], datetime]
     secure: bool = False
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()  # beside this machine's own names: the public ones
 
     @property
     def people(self) -> People:
@@ -53,7 +55,15 @@ class Desk:
 
     def known_host(self, request: Request) -> bool:
         """Other names are refused: a page of somebody else's domain could point its name at us."""
-        return (urlsplit(f"//{request.headers.get('host', '')}").hostname or "") in (*LOCAL, *self.hosts)
+        return host_name(request.headers.get("host", "")) in (*LOCAL, *self.hosts)
+
+
+def host_name(address: str) -> str:
+    """The name in a URL or a Host header, without scheme and port; empty if there is none."""
+    try:
+        return urlsplit(f"//{address.rpartition('://')[2]}").hostname or ""
+    except ValueError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,9 @@ class _Pages:
         )
         self.templates.filters["quoted"] = quoted
 
-    async def home(self, _: Request) -> Response:
+    async def home(self, request: Request) -> Response:
+        if not self.desk.known_host(request):
+            return self._plain("Unknown host.", 421)
         return RedirectResponse("/inbox", 303, HEADERS)
 
     async def sign_in(self, request: Request) -> Response:
@@ -132,7 +144,7 @@ class _Pages:
                 return self._page("sign_in.html", 401, code="")
             if request.method == "POST":
                 form = await request.form()
-                if form.get("csrf") != session.csrf:
+                if not compare_digest(str(form.get("csrf")).encode(), session.csrf.encode()):
                     return self._plain("This form is not from your session. Go back, reload, try again.", 403)
             return await page(Visit(request, person, session.csrf, secret))
 
@@ -145,11 +157,10 @@ class _Pages:
         return answer
 
     async def inbox(self, visit: Visit) -> Response:
-        rows = self.ledger.store.read.all("approvals_list", state=None, count=100)
-        cards = [self._card(row["id"], visit.person) for row in rows]
-        mine = [each for each in cards if each.state == "pending" and each.may]
-        others = [each for each in cards if each.state == "pending" and not each.may]
-        past = [each for each in cards if each.state != "pending"][:20]
+        waiting = self._cards(visit, "pending", MOST_WAITING)
+        mine = [each for each in waiting if each.may]
+        others = [each for each in waiting if not each.may]
+        past = self._cards(visit, None, MOST_WAITING + MOST_PAST)
         return self._page("inbox.html", visit=visit, mine=mine, others=others, past=past)
 
     async def show(self, visit: Visit) -> Response:
@@ -224,6 +235,13 @@ class _Pages:
         except LockkeepError as error:
             return self._plain(str(error), 409)
         return RedirectResponse("/inbox", 303, HEADERS)
+
+    def _cards(self, visit: Visit, state: str | None, count: int) -> list[Card]:
+        """All that are in the state; without one, the newest that are decided."""
+        rows = self.ledger.store.read.all("approvals_list", state=state, count=count)
+        if state is None:
+            rows = [row for row in rows if row["state"] != "pending"][:MOST_PAST]
+        return [self._card(row["id"], visit.person) for row in rows]
 
     def _card(self, approval: str, person: Person) -> Card:
         read = self.ledger.store.read

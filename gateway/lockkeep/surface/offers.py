@@ -16,6 +16,7 @@ PENDING: Mapping[str, Json] = {
         "approval_id": {"type": "string"},
         "call_id": {"type": "string"},
         "reason": {"type": "string"},
+        "rules": {"type": "array", "items": {"type": "string"}},
         "approvers": {"type": "array", "items": {"type": "string"}},
         "expires_at": {"type": "string"},
         "url": {"type": "string"},

@@ -1,6 +1,6 @@
 """Accepted tools, a small folder of policies, and calls to decide: what every test of this room starts from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from textwrap import dedent, indent
 from typing import Any
@@ -108,7 +108,7 @@ integrations:
   billing: {url: "https://billing.internal/mcp", auth: {bearer: env:BILLING}}
 agents:
   desk: {owner: ana}
-  other:
+  other: {}
 """
 PEOPLE = """\
 api: lockkeep/v1
@@ -207,17 +207,14 @@ def checked(text: str, of: str = "lab.try") -> Code:
     return Checker().condition(parse(text), scope(of))
 
 
-def env(read: Mapping[str, Any] | None = None, at: datetime = NOW, **arguments: Json) -> Env:
+def env(read: Mapping[str, Any] | None = None, now: datetime = NOW, **arguments: Json) -> Env:
     about: Env = {
-        "user": {"id": "ana", "roles": ["support"], "manager": None}, "agent": "desk", "host": "h", "now": at, "run": None,
+        "user": {"id": "ana", "roles": ["support"], "manager": None}, "agent": "desk", "host": "h", "now": now, "run": None,
         "tool": {"name": "lab.try", "operation": "lab.try", "integration": "lab", "class": "note"},
     }  # fmt: skip
     return {"args": {**ARGUMENTS, **arguments}, "call": about, "read": dict(read or {}), STEPS: [MOST_STEPS]}
 
 
-def holds(text: str, read: Mapping[str, Any] | None = None, at: datetime = NOW, **arguments: Json) -> bool:
+def holds(text: str, read: Mapping[str, Any] | None = None, now: datetime = NOW, **arguments: Json) -> bool:
     """What the condition says for these arguments; raises what it raises."""
-    return checked(text).run(env(read, at, **arguments))
-
-
-Decide = Callable[..., Any]
+    return checked(text).run(env(read, now, **arguments))
