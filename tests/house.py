@@ -164,6 +164,19 @@ class House:
             )
         )
 
+    async def accept(self, integration: str) -> None:
+        """The integration's tools as they are listed now are the accepted ones."""
+        current = generations.current(self.store.read)
+        assert current is not None
+        rules, listing = self.gateway.in_force.current, self.gateway.supervisor.listing(integration)
+        assert rules is not None
+        assert listing is not None
+        proposal = propose(rules.integrations[integration], listing)
+        files = {**current.files, "catalog.lock.json": write_lock(accept(rules.lock, proposal, proposal.hash))}
+        await self.store.write(
+            lambda tx: generations.activate(tx, files, after=current.id, by="test", reason="accept", now=utc_now())
+        )
+
     def audit(self) -> list[dict[str, Any]]:
         return [json.loads(row["record"]) for row in self.store.read.all("audit_from", seq=1, count=100_000)]
 

@@ -85,7 +85,7 @@ class Gateway:
             ledger=self.ledger,
             gates={
                 "switch": partial(switch, switches=self.ledger),
-                "arguments": partial(arguments, tool=self.tools.get, closed=self.closed, schemas=schemas),
+                "arguments": partial(arguments, tool=self.tool, closed=self.closed, schemas=schemas),
                 "policy": partial(policy, rules=rules, look_up=self.look_up),
             },
             approval=partial(approval, rules=rules, store=self.store),
@@ -98,6 +98,10 @@ class Gateway:
     def tools(self) -> Tools:
         current = self.in_force.current
         return current.tools if current else {}
+
+    def tool(self, name: str) -> Tool | None:
+        """The accepted tool as of now."""
+        return self.tools.get(name)
 
     async def known(self, request: Request) -> Known:
         """The tool, the roles and the generation as of now."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
+
 from crash.place import GATEWAY, Launcher, listed
 
 

@@ -17,12 +17,12 @@ from typing import Any
 import anyio
 import httpx2
 from anyio import to_thread
-from crash import doomed
-from house import free_port, said, send
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
 
+from crash import doomed
+from house import free_port, send
 from lockkeep.app import embedded_environment, random_id
 from lockkeep.ledger import approvals, audit, callers, generations
 from lockkeep.policy.bundle import load
@@ -54,7 +54,7 @@ def rules(server: str, ask: str = "") -> str:
     asks = f"\n  {ask}:\n    ask: {{from: [lead], say: Look at it first.}}" if ask else ""
     return (
         f"api: lockkeep/v1\npolicy: {server}\nowner: lead\napplies_to: {{everywhere: true}}\n"
-        f'tools:\n  {server}.*: {{allow: anyone}}{asks}\n'
+        f"tools:\n  {server}.*: {{allow: anyone}}{asks}\n"
     )
 
 
@@ -152,11 +152,18 @@ async def prepared(
     assert loaded is not None, problems
     now = datetime.now(UTC)
     with place.store() as store:
-        store.write_now(partial(generations.activate, files=texts, after=0, by="test", reason="test", now=now))
+        store.write_now(
+            partial(generations.activate, files=texts, after=0, by="test", reason="test", now=now)
+        )
         for name, agent in [("ana", "robot"), *((person, None) for person in loaded.people.persons)]:
             secret = store.write_now(
                 partial(
-                    callers.create_token, token_id=random_id("tok"), user=name, agent=agent, by="test", now=now
+                    callers.create_token,
+                    token_id=random_id("tok"),
+                    user=name,
+                    agent=agent,
+                    by="test",
+                    now=now,
                 )
             )
             place.tokens[name if agent else f"{name}'s own"] = secret
@@ -168,7 +175,9 @@ async def listed(gateway: str, data: Path) -> str:
     root = parse("gateway.yaml", gateway, Problems())
     assert root is not None
     integrations = read_gateway(root, Problems()).integrations
-    supervisor = Supervisor(integrations.values(), on_change=lambda _: None, environ=embedded_environment(data))
+    supervisor = Supervisor(
+        integrations.values(), on_change=lambda _: None, environ=embedded_environment(data)
+    )
     lock = Lock()
     async with supervisor.running():
         assert await supervisor.wait_ready(LIMIT)
@@ -263,7 +272,7 @@ class Launcher:
 
 def called(answer: CallToolResult) -> tuple[str, str]:
     """Which call the answer speaks of, and as what."""
-    mark = (answer.meta or {}).get("lockkeep/call") or {"id": said(answer).get("call_id"), "outcome": "?"}
+    mark: dict[str, str] = (answer.meta or {})["lockkeep/call"]
     return mark["id"], mark["outcome"]
 
 
@@ -271,4 +280,16 @@ def finished(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if row["state"] == "succeeded"]
 
 
-__all__ = ["GATEWAY", "LIMIT", "Dying", "Launcher", "Place", "approvals", "called", "finished", "listed", "prepared", "rules"]
+__all__ = [
+    "GATEWAY",
+    "LIMIT",
+    "Dying",
+    "Launcher",
+    "Place",
+    "approvals",
+    "called",
+    "finished",
+    "listed",
+    "prepared",
+    "rules",
+]

@@ -4,11 +4,18 @@ from pathlib import Path
 
 import anyio
 import pytest
+
 from crash.command import command
 from crash.place import LIMIT, Launcher, Place, prepared, rules
 from house import said
 
-LEAD = {"email": "ida@kestrel.example", "company": "Kestrel", "name": "Ida", "country": "DE", "source": "event"}
+LEAD = {
+    "email": "ida@kestrel.example",
+    "company": "Kestrel",
+    "name": "Ida",
+    "country": "DE",
+    "source": "event",
+}
 
 
 async def parked(folder: Path, launcher: Launcher, lock: str) -> Place:
@@ -77,7 +84,9 @@ async def test_a_gateway_killed_between_the_vote_and_the_answer_leaves_one_effec
         await vote(place)
         assert await gateway.ended() == 9
     async with launcher.gateway(place):
-        if point == "claimed":  # the claim used the approval up; what is proven not to have happened is asked anew
+        if (
+            point == "claimed"
+        ):  # the claim used the approval up; what is proven not to have happened is asked anew
             await place.until("not_applied")
             assert said(await place.call("crm.upsert_lead", LEAD))["status"] == "pending_approval"
             assert "committed" not in place.receipts().values()

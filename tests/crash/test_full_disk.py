@@ -8,8 +8,9 @@ from typing import Any
 
 import anyio
 import pytest
-from house import House, house, said
 from mcp_types import CallToolResult
+
+from house import House, house, said
 from shop import ok
 
 BIG = "x" * 2000
@@ -36,7 +37,10 @@ async def test_on_a_full_disk_calls_are_denied_and_nothing_is_executed(tmp_path:
 
         assert {answer.get("code") for answer in refused} == {"gateway_failed"}
         assert len(refused) > 3
-        assert [thing["id"] for _, thing in home.shop.effects] == [*(answer["id"] for answer in applied), "after"]
+        assert [thing["id"] for _, thing in home.shop.effects] == [
+            *(answer["id"] for answer in applied),
+            "after",
+        ]
         assert read.get("code", "gateway_failed") == "gateway_failed"
         assert home.sound()
 

@@ -8,14 +8,21 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp_types import CallToolResult
+
 from crash.doomed import POINTS
 from crash.place import GATEWAY, Launcher, Place, called, finished, prepared, rules
 from house import said
-from mcp_types import CallToolResult
 from shop import Shop
 from wire.fixture_servers.over_http import served
 
-LEAD = {"email": "ida@kestrel.example", "company": "Kestrel", "name": "Ida", "country": "DE", "source": "event"}
+LEAD = {
+    "email": "ida@kestrel.example",
+    "company": "Kestrel",
+    "name": "Ida",
+    "country": "DE",
+    "source": "event",
+}
 WRITE = {"id": "t1", "text": "hello"}
 HAPPENED = {"at the server": True, "before the settle commits": True, "settled": True}
 
@@ -45,7 +52,11 @@ async def check(launcher: Launcher, place: Place, point: str) -> None:
     }
     assert len(finished(rows)) == 1
     assert set(states.values()) <= {"succeeded", "not_applied"}
-    assert all(receipts.get(call, "cancelled") == "cancelled" for call, state in states.items() if state == "not_applied")
+    assert all(
+        receipts.get(call, "cancelled") == "cancelled"
+        for call, state in states.items()
+        if state == "not_applied"
+    )
     assert {called(answer)[0] for answer in heard} <= set(states)
     assert [said(answer)["id"] for answer in heard[-3:]] == [said(heard[-1])["id"]] * 3
     assert {called(answer) for answer in heard[-3:]} == {(finished(rows)[0]["id"], "succeeded")}
@@ -92,7 +103,9 @@ async def test_a_tool_server_in_another_process_is_asked_what_became_of_the_writ
     else:
         shop.behave = kill_the_gateway
     async with served(shop.build({})) as port:
-        gateway_yaml = GATEWAY.replace("crm: {in_process: true}", f"shop: {{url: 'http://127.0.0.1:{port}/mcp'}}")
+        gateway_yaml = GATEWAY.replace(
+            "crm: {in_process: true}", f"shop: {{url: 'http://127.0.0.1:{port}/mcp'}}"
+        )
         place = await prepared(tmp_path, rules("shop"), gateway=gateway_yaml)
         heard: list[CallToolResult] = []
         async with launcher.gateway(place) as gateway, anyio.create_task_group() as group:
@@ -109,6 +122,7 @@ async def test_a_tool_server_in_another_process_is_asked_what_became_of_the_writ
     assert [text["text"] for _, text in shop.effects] == ["hello"]
     assert {called(each) for each in again} == {(finished(rows)[0]["id"], "succeeded")}
     assert {row["id"]: row["state"] for row in rows} == {
-        key: {"committed": "succeeded", "cancelled": "not_applied"}[state] for key, state in shop.receipts.items()
+        key: {"committed": "succeeded", "cancelled": "not_applied"}[state]
+        for key, state in shop.receipts.items()
     }
     assert place.tampering() == []

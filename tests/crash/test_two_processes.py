@@ -8,10 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio import to_thread
+from mcp_types import CallToolResult
+
 from crash.command import Ran, command
 from crash.place import LIMIT, Launcher, Place, called, prepared, rules
 from house import said
-from mcp_types import CallToolResult
 
 LEAD = {"company": "Kestrel", "name": "Ida", "country": "DE", "source": "event"}
 NOTE = {"kind": "lead", "type": "note", "body": "Called back."}
@@ -31,7 +32,9 @@ async def load(place: Place, name: str, stop: anyio.Event, heard: list[CallToolR
     number = 0
     while not stop.is_set():
         number += 1
-        heard.append(await place.call("crm.upsert_lead", {**LEAD, "email": f"{name}{number}@kestrel.example"}))
+        heard.append(
+            await place.call("crm.upsert_lead", {**LEAD, "email": f"{name}{number}@kestrel.example"})
+        )
 
 
 async def busy_with_people(place: Place, rounds: int) -> list[Ran]:
@@ -48,7 +51,16 @@ async def busy_with_people(place: Place, rounds: int) -> list[Ran]:
         await run("token", "create", "--user", "ana", "--agent", "robot")
         asked = said(await place.call("crm.log_activity", {**NOTE, "id": f"led_{number}"}))
         shown = await run("approvals", "show", asked["approval_id"])
-        await run("approvals", "deny", asked["approval_id"], "--reason", "no", "--digest", shown.data["bound"], who="bo")
+        await run(
+            "approvals",
+            "deny",
+            asked["approval_id"],
+            "--reason",
+            "no",
+            "--digest",
+            shown.data["bound"],
+            who="bo",
+        )
         await run("pause", "tool:crm.archive", "--reason", "not today", who="bo")
         await run("resume", "tool:crm.archive", "--reason", "again", who="olga")
         await run("audit", "tail")
@@ -57,7 +69,7 @@ async def busy_with_people(place: Place, rounds: int) -> list[Ran]:
 
 async def check_under_load(place: Place, launcher: Launcher, rounds: int) -> None:
     stop, heard = anyio.Event(), list[CallToolResult]()
-    scripts: list[Ran] = []
+    scripts, done = list[Ran](), list[Ran]()
     async with launcher.gateway(place), anyio.create_task_group() as group:
         for name in "abc":
             group.start_soon(load, place, name, stop, heard)
@@ -68,7 +80,7 @@ async def check_under_load(place: Place, launcher: Launcher, rounds: int) -> Non
 
         async with anyio.create_task_group() as people:
             people.start_soon(outside)
-            done = await busy_with_people(place, rounds)
+            done += await busy_with_people(place, rounds)
         stop.set()
 
     rows = {row["id"]: row["state"] for row in place.calls()}
@@ -126,8 +138,15 @@ async def test_once_kill_returns_no_write_begins_until_another_person_lifts_it(
                 while len(heard) < answered + 6:
                     await anyio.sleep(0.01)
             lifted = await command(place.environ | olga, "resume", "all", "--reason", "mended", "--json")
-            assert (killed.code, killed.data["confirmed"], lifted.code, set(wire) - set(before)) == (0, True, 0, set())
-            assert [said(answer)["code"] for answer in heard[answered + 3 : answered + 6]] == ["switch.killed"] * 3
+            assert (killed.code, killed.data["confirmed"], lifted.code, set(wire) - set(before)) == (
+                0,
+                True,
+                0,
+                set(),
+            )
+            assert [said(answer)["code"] for answer in heard[answered + 3 : answered + 6]] == [
+                "switch.killed"
+            ] * 3
             assert place.receipts() == before
         stop.set()
 
@@ -145,4 +164,3 @@ async def test_a_second_gateway_on_the_folder_is_refused_with_the_pid_of_the_fir
     assert (second.code, second.out, f"process {first.pid} holds" in second.err) == (2, "", True)
     assert len(second.err.splitlines()) == 1
     assert answers["calls"] == []
-

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
@@ -17,6 +18,7 @@ from lockkeep.settings import PREFIX, Settings
 from lockkeep_client import cli as client_cli
 
 GATEWAY = ROOT / "gateway" / "lockkeep"
+RETRIES = ("no", "changed", "later")
 BEGIN, END = "<!-- made from the code: begin -->", "<!-- made from the code: end -->"
 
 
@@ -100,9 +102,9 @@ def settings() -> dict[str, str]:
     return found
 
 
-def denial_codes() -> dict[str, str]:
-    """Every code that some `Deny(…)` in the gateway carries, and the first place it stands."""
-    found: dict[str, str] = {}
+def denial_codes() -> dict[str, set[str]]:
+    """Every code that some `Deny(…)` in the gateway carries, and the retry words it is written with."""
+    found: dict[str, set[str]] = {}
     for path in sorted(GATEWAY.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
@@ -112,8 +114,23 @@ def denial_codes() -> dict[str, str]:
                 and node.args
             ):
                 for code in _texts(node.args[0]):
-                    found.setdefault(code, f"{path.relative_to(ROOT)}:{node.lineno}")
+                    found.setdefault(code, set()).update(_retries(node))
     return found
+
+
+def variables(folder: str, read: str) -> set[str]:
+    """The LOCKKEEP_… variables that the modules of a folder read with `read("NAME")`."""
+    texts = (path.read_text(encoding="utf-8") for path in (ROOT / folder).rglob("*.py"))
+    return {name for text in texts for name in re.findall(rf'{read}\("(LOCKKEEP_\w+)"', text)}
+
+
+def _retries(node: ast.Call) -> set[str]:
+    """The words a `Deny(…)` may carry as `retry`; none where they are computed."""
+    given = [each.value for each in node.keywords if each.arg == "retry"] or node.args[3:4]
+    if not given:
+        return {"no"}
+    found = [part.value for part in ast.walk(given[0]) if isinstance(part, ast.Constant)]
+    return {word for word in found if word in RETRIES}
 
 
 def _texts(node: ast.expr) -> Iterator[str]:

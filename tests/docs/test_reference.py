@@ -13,6 +13,7 @@ from lockkeep.model import RISKS, ApprovalState, CallState, Outcome, SwitchMode,
 from lockkeep.pipeline import GATES
 from lockkeep.policy import cases, functions, gatewayfile, manifest, people, simple, windows
 from lockkeep.surface import answers, mcp, offers
+from lockkeep_servers.kit import run
 
 WORDS = {"Pending": ("pending_approval",), "Ended": ("expired", "cancelled")}
 OUTCOMES = [word for kind in get_args(Outcome) for word in WORDS.get(kind.__name__, (kind.__name__.lower(),))]
@@ -21,6 +22,13 @@ WINDOWS = (*windows.SLIDING, "day", "week", "month")
 RETRIES = re.compile(r"`(no|changed|later)`|`after:TIME`")
 TABLES = [
     ("denial-codes.md", "Codes", reference.denial_codes()),
+    ("settings.md", "The tool servers", [f"_{key}" for key in run.KEYS]),
+    ("settings.md", "The client", reference.variables("clients", r"env\.get")),
+    (
+        "settings.md",
+        "The command line",
+        {*reference.variables("gateway/lockkeep/cli", r"environ\.get"), "NO_COLOR"},
+    ),
     ("states.md", "Gates", (*GATES, "approval")),
     ("states.md", "Verdicts", VERDICTS),
     ("states.md", "States of a call", get_args(CallState)),
@@ -58,11 +66,17 @@ def test_a_table_of_the_reference_has_exactly_the_rows_of_the_code(
 
 @pytest.mark.parametrize("name", list(reference.MADE))
 def test_the_made_part_of_a_page_is_fresh(name: str) -> None:
-    text = page(name).text
+    text, made = page(name).text, reference.MADE[name]()
+    said = text.partition(reference.BEGIN)[2].partition(reference.END)[0]
 
-    assert text == reference.with_made_part(text, reference.MADE[name]()), (
-        "Run: python -m tests.docs.reference --write"
-    )
+    wrong = [f"{name}: add  {line}" for line in made.splitlines() if line not in said.splitlines()]
+    wrong += [
+        f"{name}: is not in the code (any more)  {line}"
+        for line in said.splitlines()
+        if line not in made.splitlines()
+    ]
+    assert wrong == [], "\n".join([*wrong, "Or run: python -m tests.docs.reference --write"])
+    assert text == reference.with_made_part(text, made), "Run: python -m tests.docs.reference --write"
 
 
 def test_every_setting_stands_in_the_reference_with_its_default() -> None:
@@ -78,8 +92,16 @@ def test_every_setting_stands_in_the_reference_with_its_default() -> None:
     assert wrong == [], "\n".join(wrong)
 
 
-def test_every_denial_code_says_when_to_try_again() -> None:
+def test_every_denial_code_says_when_to_try_again_and_says_it_as_the_code_does() -> None:
     said = page("docs/reference/denial-codes.md").table("Codes")
+    wrong = [
+        f"docs/reference/denial-codes.md: {code} is written with retry={word}, the row says {said[code][1]}"
+        for code, words in reference.denial_codes().items()
+        for word in sorted(words)
+        if code in said and f"`{word}`" not in said[code][1]
+    ]
+
+    assert wrong == [], "\n".join(wrong)
 
     assert [code for code, cells in said.items() if not RETRIES.match(cells[1]) or len(cells[2]) < 10] == []
 

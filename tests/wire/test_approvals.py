@@ -439,3 +439,39 @@ async def test_an_unknown_approval_cannot_be_voted_on(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         with pytest.raises(LookupError):
             approvals.find(home.store.read, "apr_x")
+
+
+@pytest.mark.promise("P3")
+async def test_a_tool_accepted_anew_voids_what_was_agreed_about_the_old_one(tmp_path: Path) -> None:
+    shop = Shop()
+    async with house(tmp_path, shop, rules=ASK) as home:
+        asked = await ask(home)
+        await home.vote(asked["approval_id"], "bo")
+        shop.tools = [
+            tool.model_copy(update={"description": "pays twice"}) if tool.name == "pay" else tool for tool in shop.tools
+        ]
+        await home.gateway.supervisor.restart("shop")
+        await home.accept("shop")
+        await home.vote(asked["approval_id"], "dee")
+        with anyio.fail_after(5):
+            while [row["state"] for row in home.store.read.all("approvals_list", state=None, count=9)] != ["pending", "void"]:
+                await anyio.sleep(0.02)
+
+        assert home.shop.effects == []
+
+
+@pytest.mark.promise("P2")
+async def test_two_people_who_click_together_make_one_effect(tmp_path: Path) -> None:
+    rules = ONE.replace("amount > 100 EUR", "amount != 0")
+    async with house(tmp_path, rules=rules) as home:
+        for number in range(10):
+            asked = await ask(home, {**PAY, "id": f"p{number}"})
+            async with anyio.create_task_group() as group:
+                group.start_soon(home.vote, asked["approval_id"], "bo")
+                group.start_soon(home.vote, asked["approval_id"], "cy")
+            with anyio.fail_after(5):
+                while home.states()[-1] != "succeeded":
+                    await anyio.sleep(0.02)
+
+        assert len(home.shop.effects) == 10
+        assert home.sound()

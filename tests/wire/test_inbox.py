@@ -40,7 +40,10 @@ tools:
         from: [lead]
         say: "{thing.owner} gets {amount}."
 """
-CONFIRM = RULES.replace("shop.write: {allow: anyone}", "shop.write:\n    allow: anyone\n    ask: {confirm: requester, say: Sure?}")
+CONFIRM = RULES.replace(
+    "shop.write: {allow: anyone}",
+    "shop.write:\n    allow: anyone\n    ask: {confirm: requester, say: Really}",
+)
 PAY = {"id": "p1", "amount_minor": 50_000, "currency": "EUR"}
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -144,7 +147,9 @@ async def test_a_link_works_within_ten_minutes(tmp_path: Path, minutes: float, s
 
 
 @pytest.mark.promise("P4")
-async def test_a_session_ends_after_twelve_hours_by_signing_out_and_when_its_person_is_gone(tmp_path: Path) -> None:
+async def test_a_session_ends_after_twelve_hours_by_signing_out_and_when_its_person_is_gone(
+    tmp_path: Path,
+) -> None:
     async with (
         house(tmp_path, rules=RULES) as home,
         visitor(home, "bo") as bo,
@@ -169,7 +174,9 @@ async def test_the_session_cookie_cannot_be_read_by_scripts_nor_sent_by_other_si
     async with house(tmp_path, rules=RULES) as home, stranger(home) as bo:
         answer = await bo.http.post("/sign-in", data={"code": await link(home, "bo")})
 
-    words = {word.strip().split("=")[0].lower(): word.strip() for word in answer.headers["set-cookie"].split(";")}
+    words = {
+        word.strip().split("=")[0].lower(): word.strip() for word in answer.headers["set-cookie"].split(";")
+    }
     assert {"httponly", "samesite", "max-age", "path"} <= set(words)
     assert words["samesite"].lower() in ("samesite=lax", "samesite=strict")
 
@@ -178,7 +185,9 @@ async def test_the_session_cookie_cannot_be_read_by_scripts_nor_sent_by_other_si
 async def test_an_agents_token_opens_no_page(tmp_path: Path) -> None:
     async with house(tmp_path, rules=RULES) as home:
         token = await home.token("ana", "robot")
-        async with stranger(home, authorization=f"Bearer {token}", cookie=f"{console.COOKIE}={token}") as agent:
+        async with stranger(
+            home, authorization=f"Bearer {token}", cookie=f"{console.COOKIE}={token}"
+        ) as agent:
             asked = await ask(home)
             tried = [
                 await agent.http.get("/inbox"),
@@ -192,7 +201,9 @@ async def test_an_agents_token_opens_no_page(tmp_path: Path) -> None:
 
 # -- every route, once ------------------------------------------------------------------------------------------
 
-MATRIX: dict[Row, tuple[int, int | None]] = {  # (method, path) -> status without a session, with a wrong form token
+MATRIX: dict[
+    Row, tuple[int, int | None]
+] = {  # (method, path) -> status without a session, with a wrong form token
     ("GET", "/"): (303, None),
     ("GET", "/static/inbox.css"): (200, None),
     ("GET", "/sign-in"): (200, None),
@@ -210,7 +221,9 @@ async def console_routes(folder: Path) -> set[Row]:
     async with running(Settings(data=folder / "empty", policies=folder)) as gateway:
         found = console.routes(console.Desk(gateway.ledger, gateway.in_force, gateway.clock))
         assert all(isinstance(route, Route) for route in found)
-        return {(method, route.path) for route in found for method in (route.methods or ()) if method != "HEAD"}
+        return {
+            (method, route.path) for route in found for method in (route.methods or ()) if method != "HEAD"
+        }
 
 
 @pytest.mark.promise("P4", "P5")
@@ -220,7 +233,9 @@ async def test_every_route_asks_for_a_session_and_every_form_for_its_token(tmp_p
         said_: dict[Row, tuple[int, int | None]] = {}
         for method, path in await console_routes(tmp_path):
             at = path.replace("{approval}", asked["approval_id"])
-            form: dict[str, Any] = {"data": {"decision": "approve", "scope": "all", "reason": "r", "mode": "kill"}}
+            form: dict[str, Any] = {
+                "data": {"decision": "approve", "scope": "all", "reason": "r", "mode": "kill"}
+            }
             more = form if method == "POST" else {}
             without = (await nobody.http.request(method, at, **more)).status_code
             wrong = {
@@ -234,13 +249,17 @@ async def test_every_route_asks_for_a_session_and_every_form_for_its_token(tmp_p
         assert (home.states(), home.store.read.all("switches_thrown")) == (["pending_approval"], [])
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::1", "localhost@evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "[::1", "localhost@evil.example", ""]
+)
 async def test_a_foreign_name_for_this_machine_gets_nothing(tmp_path: Path, host: str) -> None:
     async with house(tmp_path, rules=RULES) as home, visitor(home, "bo") as bo:
         codes: dict[Row, int] = {}
         for method, path in MATRIX:
             if path != "/static/inbox.css":
-                answer = await bo.http.request(method, path.replace("{approval}", "apr_x"), headers={"host": host})
+                answer = await bo.http.request(
+                    method, path.replace("{approval}", "apr_x"), headers={"host": host}
+                )
                 codes[method, path] = answer.status_code
 
     assert set(codes.values()) == {421}, codes
@@ -248,7 +267,10 @@ async def test_a_foreign_name_for_this_machine_gets_nothing(tmp_path: Path, host
 
 async def test_the_public_name_of_the_gateway_is_no_foreign_one(tmp_path: Path) -> None:
     settings = Settings(
-        data=tmp_path / "data", policies=tmp_path, public_url="https://gate.example/lk", allowed_hosts="other.example:*"
+        data=tmp_path / "data",
+        policies=tmp_path,
+        public_url="https://gate.example/lk",
+        allowed_hosts="other.example:*",
     )
     async with running(settings) as gateway:
         transport = httpx2.ASGITransport(gateway.asgi())
@@ -297,7 +319,9 @@ async def test_somebody_asked_sees_the_card_agrees_and_the_gateway_runs_it_once(
         asked = await ask(home)
         inbox = await bo.get("/inbox")
         card = await bo.get(f"/inbox/{asked['approval_id']}")
-        voted = await bo.send(f"/inbox/{asked['approval_id']}/vote", {"decision": "approve", "reason": "fine"})
+        voted = await bo.send(
+            f"/inbox/{asked['approval_id']}/vote", {"decision": "approve", "reason": "fine"}
+        )
         twice = await bo.send(f"/inbox/{asked['approval_id']}/vote", {"decision": "approve"})
         await settled(home, "succeeded")
         after = await bo.get(f"/inbox/{asked['approval_id']}")
@@ -317,7 +341,9 @@ async def test_a_no_ends_it_and_the_agent_hears_why(tmp_path: Path) -> None:
     async with house(tmp_path, rules=RULES) as home, visitor(home, "bo") as bo:
         asked = await ask(home)
         await bo.get(f"/inbox/{asked['approval_id']}")
-        voted = await bo.send(f"/inbox/{asked['approval_id']}/vote", {"decision": "deny", "reason": "<b>too</b> high"})
+        voted = await bo.send(
+            f"/inbox/{asked['approval_id']}/vote", {"decision": "deny", "reason": "<b>too</b> high"}
+        )
         await settled(home, "denied")
         heard = said(await home.call("lockkeep_wait", {"approval_id": asked["approval_id"]}))
 
@@ -335,7 +361,11 @@ async def test_the_asker_confirms_where_the_rule_wants_it(tmp_path: Path) -> Non
         for page in (bo, ana):
             answer = await page.http.post(
                 f"/inbox/{asked['approval_id']}/vote",
-                data={**_hidden(ana.page if page is ana else bo.page), "decision": "confirm", "bound": _bound(own.text)},
+                data={
+                    **_hidden(ana.page if page is ana else bo.page),
+                    "decision": "confirm",
+                    "bound": _bound(own.text),
+                },
             )
             assert answer.status_code == (303 if page is ana else 403)
         await settled(home, "succeeded")
@@ -346,14 +376,20 @@ async def test_the_asker_confirms_where_the_rule_wants_it(tmp_path: Path) -> Non
 
 @pytest.mark.promise("P4")
 @pytest.mark.parametrize("person", ["ana", "olga", "dee"])  # who asked, the agent's owner, somebody not asked
-async def test_who_may_not_agree_has_no_button_for_it_and_a_sent_form_is_refused(tmp_path: Path, person: str) -> None:
+async def test_who_may_not_agree_has_no_button_for_it_and_a_sent_form_is_refused(
+    tmp_path: Path, person: str
+) -> None:
     people = PEOPLE.replace("ana: {groups: [staff]}", "ana: {groups: [staff, lead]}")
     async with house(tmp_path, rules=RULES, people=people) as home, visitor(home, person) as page:
         asked = await ask(home)
         card = await page.get(f"/inbox/{asked['approval_id']}")
         forced = await page.http.post(
             f"/inbox/{asked['approval_id']}/vote",
-            data={"csrf": _hidden(card.text)["csrf"], "bound": _row(home, asked)["bound"], "decision": "approve"},
+            data={
+                "csrf": _hidden(card.text)["csrf"],
+                "bound": _row(home, asked)["bound"],
+                "decision": "approve",
+            },
         )
 
         assert "approve" not in buttons(card.text)
@@ -363,11 +399,16 @@ async def test_who_may_not_agree_has_no_button_for_it_and_a_sent_form_is_refused
 
 @pytest.mark.promise("P3")
 async def test_a_vote_over_what_is_no_longer_meant_shows_the_new_card(tmp_path: Path) -> None:
-    async with house(tmp_path, rules=RULES.replace("[lead]", "[lead, finance]")) as home, visitor(home, "bo") as bo:
+    async with (
+        house(tmp_path, rules=RULES.replace("[lead]", "[lead, finance]")) as home,
+        visitor(home, "bo") as bo,
+    ):
         asked = await ask(home)
         card = await bo.get(f"/inbox/{asked['approval_id']}")
         other = await bo.send(f"/inbox/{asked['approval_id']}/vote", {"decision": "approve"}, bound="0" * 64)
-        short = await bo.send(f"/inbox/{asked['approval_id']}/vote", {"decision": "approve"}, bound=_bound(card.text)[:11])
+        short = await bo.send(
+            f"/inbox/{asked['approval_id']}/vote", {"decision": "approve"}, bound=_bound(card.text)[:11]
+        )
         none = await bo.send(f"/inbox/{asked['approval_id']}/vote", {"decision": "approve"}, bound=None)
 
         assert [each.status_code for each in (other, short, none)] == [409, 409, 409]
@@ -383,7 +424,17 @@ async def test_what_waits_stays_in_the_inbox_however_much_was_decided_since(tmp_
         def decided(tx: Tx) -> None:
             row = dict(tx.one("approval_get", id=asked["approval_id"]) or {})
             for number in range(150):
-                fields = ("call", "bound", "requester", "agent", "tool", "demands", "reason", "at", "expires_at")
+                fields = (
+                    "call",
+                    "bound",
+                    "requester",
+                    "agent",
+                    "tool",
+                    "demands",
+                    "reason",
+                    "at",
+                    "expires_at",
+                )
                 tx.run("approval_insert", id=f"apr_old{number}", **{name: row[name] for name in fields})
                 tx.run("approval_end", id=f"apr_old{number}", state="denied", at=row["at"], note="no")
 
@@ -418,7 +469,13 @@ async def test_anybody_with_the_duty_stops_and_a_second_person_lets_it_run_again
 @pytest.mark.promise("P5")
 @pytest.mark.parametrize(
     ("scope", "reason", "status"),
-    [("", "r", 409), ("everything", "r", 409), ("tool:", "r", 409), ("all", "  ", 400), ("tool:<b>", "r", 303)],
+    [
+        ("", "r", 409),
+        ("everything", "r", 409),
+        ("tool:", "r", 409),
+        ("all", "  ", 400),
+        ("tool:<b>", "r", 303),
+    ],
 )
 async def test_a_stop_without_a_scope_or_a_reason_is_refused_in_words(
     tmp_path: Path, scope: str, reason: str, status: int
@@ -461,7 +518,14 @@ HOSTILE = {
 
 def roomy() -> list[Tool]:
     """The shop's tools without a limit to the length of a text."""
-    return [Tool.model_validate_json(tool.model_dump_json(by_alias=True).replace('"maxLength":2000,', "").replace(',"maxLength":2000', "")) for tool in TOOLS]
+    return [
+        Tool.model_validate_json(
+            tool.model_dump_json(by_alias=True)
+            .replace('"maxLength":2000,', "")
+            .replace(',"maxLength":2000', "")
+        )
+        for tool in TOOLS
+    ]
 
 
 @pytest.mark.promise("P3")
@@ -516,4 +580,3 @@ def _bound(page: str) -> str:
 
 def _row(home: House, asked: Mapping[str, Any]) -> dict[str, Any]:
     return dict(home.store.read.one("approval_get", id=asked["approval_id"]) or {})
-

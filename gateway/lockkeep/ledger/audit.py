@@ -111,12 +111,11 @@ def _check(seq: int, stored: str, text: str, prev: str) -> tuple[int, list[Tampe
     if hashed(text) != stored:
         return seq, [Tampering(seq, "edited", "the record does not have its hash")]
     try:
-        record = json.loads(text)
-    except ValueError:
-        record = None
-    if not isinstance(record, dict) or type(own := record.get("seq")) is not int:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        record: dict[str, Json] = json.loads(text)
+        own, before = int(record["seq"]), record["prev"]
+    except (ValueError, LookupError, TypeError):
         return seq, [Tampering(seq, "edited", "this is no record")]
-    if record.get("prev") != prev:  # pyright: ignore[reportUnknownMemberType]
+    if before != prev:
         why = "the record before it is not the one it was chained to"
         return own, [Tampering(seq, "broken chain", why)]
     return own, []

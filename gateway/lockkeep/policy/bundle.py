@@ -158,7 +158,8 @@ def _load(files: Mapping[str, str], generation: int, problems: Problems) -> Poli
     lock = _lock(files.get(LOCK), problems)
     gateway = gatewayfile.read(nodes[GATEWAY], problems)
     persons = people.read(nodes[PEOPLE], problems)
-    _owners(nodes[GATEWAY], gateway, persons, problems)
+    if not problems:
+        _owners(nodes[GATEWAY], gateway, persons, problems)
     effects = _effects(lock.tools, problems)
     beside = bool(problems)
     manifests, policies = _manifests(nodes, gateway, problems), _policies(nodes, problems)

@@ -112,19 +112,19 @@ def _file(name: str, root: Node, problems: Problems) -> list[Case]:
     cases = reader.need("cases")
     if cases is not None and not (isinstance(cases, Listing) and cases.items):
         problems.add(cases.place, "'cases' is a list of cases, and not empty", "- name: what it shows")
-    if not isinstance(cases, Listing):
+    if not isinstance(cases, Listing) or callers is None:
         return []
     return [case for item in cases.items if (case := _case(name, item, given, callers, problems)) is not None]
 
 
-def _callers(node: Node | None, problems: Problems) -> dict[str, Mapping[str, Json]]:
+def _callers(node: Node | None, problems: Problems) -> dict[str, Mapping[str, Json]] | None:
     if node is None:
         return {}
     if not isinstance(node, Node_):
         problems.add(
             node.place, f"'callers' is {node.kind}; name: {{roles, agent}} is expected", "NAME: {agent: …}"
         )
-        return {}
+        return None
     found: dict[str, Mapping[str, Json]] = {}
     for key, value in node.entries:
         inner = Reader(value, f"caller {key.text}", problems, ("roles", "agent"))

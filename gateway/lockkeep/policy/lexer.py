@@ -102,10 +102,10 @@ def _minor(number: str, currency: str, at: int) -> int:
 def _unit_hint(number: str, word: str) -> str:
     if word.upper() in CODES:
         return f"write {number} {word.upper()}"
-    known = (*UNITS, *(f"{unit}s" for unit in UNITS)) if not word.isupper() else tuple(CODES)
-    close = nearest(word.lower() if not word.isupper() else word, known)
-    if close.startswith("did you mean"):
-        return close
+    swapped = [code for code in sorted(CODES) if sorted(code) == sorted(word)]
+    close = nearest(word, CODES) if word.isupper() else nearest(word.lower(), [f"{unit}s" for unit in UNITS])
+    if swapped or close.startswith("did you mean"):
+        return f"did you mean {swapped[0]}?" if swapped else close
     return "write 100 EUR, 30 days, 90 minutes, 2 hours or 1 week"
 
 

@@ -35,6 +35,8 @@ def read(root: Node, problems: Problems) -> People:
     reader = Reader(root, "people.yaml", problems, ("api", "people", "groups", "duties", "resume_self"))
     version(reader)
     groups = _groups(reader.get("groups"), problems)
+    if groups is None:
+        return People()
     persons = _persons(reader.get("people"), groups, problems)
     duties: dict[str, frozenset[str]] = {}
     if (node := reader.get("duties")) is not None:
@@ -47,12 +49,12 @@ def read(root: Node, problems: Problems) -> People:
     return People(persons=persons, groups=groups, duties=duties, resume_self=reader.flag("resume_self"))
 
 
-def _groups(node: Node | None, problems: Problems) -> dict[str, frozenset[str]]:
+def _groups(node: Node | None, problems: Problems) -> dict[str, frozenset[str]] | None:
     if node is None:
         return {}
     if not isinstance(node, Node_):
         problems.add(node.place, f"'groups' is {node.kind}; name: {{roles: […]}} is expected", "name: {}")
-        return {}
+        return None
     found: dict[str, frozenset[str]] = {}
     for name, value in node.entries:
         if isinstance(value, Text) and value.value is None:

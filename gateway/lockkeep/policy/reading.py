@@ -72,7 +72,7 @@ class Reader:
             return False
         if isinstance(node, Text) and isinstance(node.value, bool):
             return node.value
-        self.problems.add(node.place, f"'{key}' is true or false, this is {_kind(node)}")
+        self.problems.add(node.place, f"'{key}' is true or false, this is {_kind(node)}", f"{key}: true")
         return False
 
     def number(self, key: str, low: int, high: int, default: int) -> int:
@@ -82,7 +82,7 @@ class Reader:
         value = node.value if isinstance(node, Text) else None
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        self.problems.add(node.place, f"'{key}' is a whole number from {low} to {high}")
+        self.problems.add(node.place, f"'{key}' is a whole number from {low} to {high}", f"{key}: {low}")
         return default
 
     def texts(self, key: str) -> tuple[Text, ...]:

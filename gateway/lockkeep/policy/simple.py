@@ -47,7 +47,8 @@ def _applies(reader: Reader, problems: Problems) -> forms.Applies | None:
         agents=inner.some("agents"), workflows=inner.some("workflows"), everywhere=inner.flag("everywhere")
     )
     named = inner.get("agents") is not None or inner.get("workflows") is not None
-    if applies.everywhere == named:
+    flag = inner.get("everywhere")
+    if applies.everywhere == named and (named or not isinstance(flag, Text) or isinstance(flag.value, bool)):
         inner.complain(
             APPLIES,
             "applies_to names agents or workflows, or says everywhere: true",

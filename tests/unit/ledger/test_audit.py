@@ -27,15 +27,16 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
             lambda tx, at=at, text=text: audit.append(tx, "call.denied", at, call="c", reason=text, rules=[])
         )
     found = [
-        (row["seq"], row["hash"], row["record"])
-        for row in store.read.all("audit_from", seq=1, count=100_000)
+        (row["seq"], row["hash"], row["record"]) for row in store.read.all("audit_from", seq=1, count=100_000)
     ]
     store.close()
     return found
 
 
 def record(seq: int, prev: str, reason: str = "forged") -> tuple[int, str, str]:
-    text = audit.line({"v": 1, "seq": seq, "type": "call.denied", "at": "2027", "prev": prev, "reason": reason})
+    text = audit.line(
+        {"v": 1, "seq": seq, "type": "call.denied", "at": "2027", "prev": prev, "reason": reason}
+    )
     return seq, audit.hashed(text), text
 
 
@@ -128,7 +129,9 @@ def test_the_first_thing_said_names_what_was_done_and_where(
 
 @pytest.mark.promise("P7")
 @pytest.mark.parametrize("place", PLACES[:-1])
-def test_a_record_edited_together_with_its_hash_no_longer_carries_the_next_one(rows: Rows, place: int) -> None:
+def test_a_record_edited_together_with_its_hash_no_longer_carries_the_next_one(
+    rows: Rows, place: int
+) -> None:
     assert [(each.kind, each.seq) for each in audit.verify(edited_with_its_hash(rows, place))] == [
         ("broken chain", place + 1)
     ]
@@ -147,9 +150,9 @@ def test_a_truncated_log_is_found_with_the_head_that_left_the_machine(rows: Rows
 @pytest.mark.parametrize("place", PLACES)
 def test_a_recomputed_tail_is_found_with_the_head_that_left_the_machine(rows: Rows, place: int) -> None:
     assert audit.verify(rebuilt(rows, place)) == []
-    assert [(each.kind, each.seq) for each in audit.verify(rebuilt(rows, place), size=SIZE, head=rows[-1][1])] == [
-        ("recomputed", SIZE)
-    ]
+    assert [
+        (each.kind, each.seq) for each in audit.verify(rebuilt(rows, place), size=SIZE, head=rows[-1][1])
+    ] == [("recomputed", SIZE)]
 
 
 @pytest.mark.promise("P7")

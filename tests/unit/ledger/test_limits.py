@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from unit.ledger.desk import NOW, ledger
 
 from lockkeep.ledger import Ledger, limits
 from lockkeep.model import Share
+from unit.ledger.desk import NOW, ledger
 
 HOUR = timedelta(hours=1)
 
@@ -74,7 +74,11 @@ def test_all_shares_are_taken_or_none(book: Ledger) -> None:
 def test_a_parked_call_that_holds_its_share_keeps_it_when_it_is_claimed(book: Ledger) -> None:
     one = sliding(NOW, most=1)
 
-    assert [take(book, "c1", one), take(book, "c1", one), take(book, "c2", one) is None] == [None, None, False]
+    assert [take(book, "c1", one), take(book, "c1", one), take(book, "c2", one) is None] == [
+        None,
+        None,
+        False,
+    ]
 
 
 def test_what_is_given_back_is_free_at_once(book: Ledger) -> None:

@@ -24,13 +24,17 @@ def fills(demand: Demand, voters: list[Person]) -> int:
 def sample(seed: int) -> tuple[list[Demand], dict[str, Person], list[str]]:
     rolled = random.Random(seed)
     people = {
-        name: Person(id=name, groups=frozenset(rolled.sample(GROUPS, rolled.randint(0, 3))), roles=frozenset())
+        name: Person(
+            id=name, groups=frozenset(rolled.sample(GROUPS, rolled.randint(0, 3))), roles=frozenset()
+        )
         for name in ("p", "q", "r", "s")
     }
     demands = [
         Demand(rule="r", each=tuple(rolled.sample(GROUPS, rolled.randint(1, 3))), count=rolled.randint(1, 3))
         if rolled.random() < 0.5
-        else Demand(rule="r", any_of=tuple(rolled.sample(GROUPS, rolled.randint(1, 3))), count=rolled.randint(1, 3))
+        else Demand(
+            rule="r", any_of=tuple(rolled.sample(GROUPS, rolled.randint(1, 3))), count=rolled.randint(1, 3)
+        )
         for _ in range(rolled.randint(1, 2))
     ]
     return demands, people, rolled.sample(sorted(people), rolled.randint(0, 4))
@@ -56,7 +60,9 @@ def test_what_is_missing_would_be_enough_if_it_came() -> None:
         demands, people, agreed = sample(seed)
         wanted = missing(demands, agreed, confirmed=False, people=people)
         helpers = {
-            f"new-{n}-{which}": Person(id=f"new-{n}-{which}", groups=frozenset({group.split(" or ")[0]}), roles=frozenset())
+            f"new-{n}-{which}": Person(
+                id=f"new-{n}-{which}", groups=frozenset({group.split(" or ")[0]}), roles=frozenset()
+            )
             for which, group in enumerate(wanted)
             for n in range(3)
         }

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from unit.ledger.desk import NOW, allowed, ledger, run, write
 
 from lockkeep.ledger import calls, switches
 from lockkeep.ledger.claims import CONFLICT
 from lockkeep.model import Claim, Demand, Denied, Finding, Pending, RequireApproval, Succeeded
+from unit.ledger.desk import NOW, allowed, ledger, run, write
 
 RESULT = {"structuredContent": {"ok": True}}
 ASK = RequireApproval((Demand(rule="r", any_of=("lead",)),), {})
@@ -22,7 +22,7 @@ async def test_a_refused_reuse_of_a_key_leaves_the_key_with_the_call_that_has_it
 
     again = Succeeded(call="call_0", result=RESULT, deduplicated=True)
     assert said[0] == Succeeded(call="call_0", result=RESULT)
-    assert [each for each in said[2::2]] == [again] * 3
+    assert said[2::2] == [again] * 3
     assert [each.deny for each in said[1::2] if isinstance(each, Denied)] == [CONFLICT] * 4
     assert states == ["succeeded"]
 
@@ -55,7 +55,9 @@ async def test_what_succeeded_under_a_key_or_step_stays_found_after_a_later_deni
 ) -> None:
     with ledger(tmp_path) as book:
         await run(book, write("first", **step))
-        await book.store.write(lambda tx: calls.insert(tx, write("denied", **step), [], state="denied", now=NOW))
+        await book.store.write(
+            lambda tx: calls.insert(tx, write("denied", **step), [], state="denied", now=NOW)
+        )
         again = await run(book, write("again", **step))
 
     assert again == Succeeded(call="call_first", result=RESULT, deduplicated=True)

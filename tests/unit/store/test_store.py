@@ -64,14 +64,15 @@ def writer_held(store: Store):
 async def test_a_hundred_writers_at_once_all_find_their_rows(store: Store) -> None:
     async with anyio.create_task_group() as group:
         for number in range(100):
-            group.start_soon(store.write, lambda tx, name=f"c{number}": share(tx, name))
+            group.start_soon(store.write, partial(share, name=f"c{number}"))
 
     assert names(store) == {f"c{number}" for number in range(100)}
 
 
 def test_threads_may_write_at_once(store: Store) -> None:
     with ThreadPoolExecutor(16) as threads:
-        done = list(threads.map(lambda n: store.write_now(lambda tx: share(tx, f"c{n}")), range(400)))
+        asked = [threads.submit(store.write_now, partial(share, name=f"c{n}")) for n in range(400)]
+        done = [each.result(30) for each in asked]
 
     assert set(done) == names(store) == {f"c{n}" for n in range(400)}
 
@@ -97,7 +98,11 @@ def test_when_the_disk_is_full_the_whole_batch_is_refused_and_nobody_is_told_it_
 
     fill(store)
     with writer_held(store):
-        asked = [put(store, partial(share, name="small")), put(store, much), put(store, partial(share, name="late"))]
+        asked = [
+            put(store, partial(share, name="small")),
+            put(store, much),
+            put(store, partial(share, name="late")),
+        ]
     ended = [future.exception(10) for future in asked]
 
     assert [type(error) for error in ended] == [StoreUnavailable] * 3
@@ -218,7 +223,11 @@ def test_only_its_owner_can_read_the_store_and_what_stands_beside_it(tmp_path: P
     )
     folder = tmp_path / "data"
     out = subprocess.run(
-        [sys.executable, "-c", script, str(folder / "x.db")], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script, str(folder / "x.db")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     ).stdout
 
     assert out.split("\n")[:-1] == ["x.db 600", "x.db-shm 600", "x.db-wal 600"]
