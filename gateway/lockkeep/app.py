@@ -26,15 +26,16 @@ from lockkeep.gates.approval import approval
 from lockkeep.gates.arguments import Schemas, arguments
 from lockkeep.gates.policy import policy
 from lockkeep.gates.switch import switch
-from lockkeep.ledger import Ledger, audit, calls, switches
+from lockkeep.ledger import Ledger, audit
 from lockkeep.model import Answer, Claim, Json, Outcome, Request, Tool, Tools
 from lockkeep.pipeline import Pipeline
 from lockkeep.policy.inforce import InForce
 from lockkeep.policy.manifest import Effects
 from lockkeep.prepare import Known
 from lockkeep.reconcile import Reconciler
+from lockkeep.rounds import Rounds
 from lockkeep.settings import Settings
-from lockkeep.store import Row, Store, Tx
+from lockkeep.store import Store, Tx
 from lockkeep.store.folder import served
 from lockkeep.surface import console, health, web
 from lockkeep.surface.hold import Holds
@@ -43,7 +44,6 @@ from lockkeep.upstream import Progress, ReadFailed, Supervisor, Upstream
 from lockkeep.upstream.opening import Build, installed_server
 
 logger = logging.getLogger("lockkeep")
-TICK = 0.1  # seconds between two looks at what other processes wrote
 REFUSALS_A_MINUTE = 60
 
 
@@ -73,7 +73,6 @@ class Gateway:
     pipeline: Pipeline = field(init=False)
     reconciler: Reconciler = field(init=False)
     _progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
-    _running_agreed: set[str] = field(default_factory=set[str])
     _wires: set[anyio.Event] = field(default_factory=set[anyio.Event])
     _refused: tuple[int, int] = (0, 0)  # minute, how many in it
 
@@ -166,74 +165,22 @@ class Gateway:
             raise ended[0]
         return ended[0]
 
-    # -- workers ------------------------------------------------------------------------------------------------
-
-    async def watch(self) -> None:
-        """Looks ten times a second whether another process (the command line) wrote, and acts on it."""
-        seen, slow = -1, 0
-        while True:
-            try:
-                slow += 1
-                if (now := self.store.changed()) != seen or slow % 10 == 0:
-                    seen = now
-                    await self._look(slow)
-            except Exception:
-                logger.exception("the store could not be looked at")
-            await anyio.sleep(TICK)
-
-    async def _look(self, turn: int) -> None:
-        await self._report_switches()
-        if self.in_force.refresh():
-            current = self.in_force.current
-            await self.supervisor.replace(current.integrations.values() if current else ())
-            await self.bus.publish(ToolsListChanged())
-        for row in self.store.read.all("approvals_agreed"):
-            self._run_agreed(row)
-        for call in self.ledger.events.watched:
-            self.ledger.events.settled(
-                call
-            )  # whoever waits looks for itself; another process may have decided
-        await self.ledger.expire()
-        await self.ledger.sweep()
-        if turn % 5 == 0 or turn == 1:
-            await self.reconciler.run_once()
-
-    async def _report_switches(self) -> None:
-        """`kill` returns when its own number stands here: from now on, sends see the switch."""
-        row, seen = self.store.read.one("switch_newest"), self.store.read.one("seen")
-        if row and seen and row["id"] > seen["switch"]:
-            await self.store.write(lambda tx: tx.run("seen_set", switch=row["id"]))
-
-    def _run_agreed(self, row: Row) -> None:
-        """People agreed: the gateway itself runs the call, once, through the same pipeline."""
-        if row["id"] in self._running_agreed:
-            return
-        call = self.store.read.one("call_get", id=row["call"])
-        if call is None or not self._can_run(call):
-            return
-        self._running_agreed.add(row["id"])
-        self.tasks.start_soon(self._agreed, row["id"], call)
-
-    def _can_run(self, call: Row) -> bool:
-        """An agreed call waits, unclaimed, while its integration is down or something is paused."""
-        tool = self.tools.get(call["tool"])
-        try:
-            if tool is not None:
-                self.closed(tool)
-        except IntegrationDown:
-            return False
-        return not any(
-            each.mode == "pause" and switches.covers(each, call) for each in switches.thrown(self.store.read)
+    def rounds(self) -> Rounds:
+        return Rounds(
+            ledger=self.ledger,
+            in_force=self.in_force,
+            reconcile=self.reconciler.run_once,
+            decide=self.pipeline.run,
+            connect=self.connect,
+            closed=self.closed,
+            tasks=self.tasks,
         )
 
-    async def _agreed(self, approval_id: str, call: Row) -> None:
-        try:
-            request = calls.request_of(self.store.read, call, self.clock())
-            await self.pipeline.run(request)
-        except Exception:
-            logger.exception("agreed call %s could not be run", call["id"])
-        finally:
-            self._running_agreed.discard(approval_id)
+    async def connect(self) -> None:
+        """Exactly the integrations of the rules in force are connected to, and hosts hear that the list changed."""
+        current = self.in_force.current
+        await self.supervisor.replace(current.integrations.values() if current else ())
+        await self.bus.publish(ToolsListChanged())
 
     def on_change(self, integration: str) -> None:
         """An integration came, went or lists other tools."""
@@ -343,7 +290,7 @@ async def running(
         await store.write(lambda tx: audit.append(tx, "gateway.started", clock(), pid=os.getpid()))
         await stack.enter_async_context(supervisor.running())
         await supervisor.wait_ready(5.0)
-        tasks.start_soon(gateway.watch)
+        tasks.start_soon(gateway.rounds().run)
         try:
             yield gateway
         finally:

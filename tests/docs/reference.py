@@ -52,14 +52,19 @@ def client_commands() -> list[Command]:
     found: list[Command] = []
     for name, each in cast("dict[str, argparse.ArgumentParser]", cast("Any", subparsers).choices).items():
         takes = [
-            Option(
-                "`, `".join(action.option_strings) or str(action.metavar or action.dest), action.help or ""
-            )
+            Option(_written(action), action.help or "")
             for action in each._actions  # pyright: ignore[reportPrivateUsage]
             if not isinstance(action, argparse._HelpAction)  # pyright: ignore[reportPrivateUsage]
         ]
         found.append(Command(f"lockkeep-client {name}", helps[name], tuple(takes)))
     return found
+
+
+def _written(action: argparse.Action) -> str:
+    if action.option_strings:
+        return "`, `".join(action.option_strings)
+    words = " or ".join(map(str, action.choices or [])) or str(action.metavar or action.dest)
+    return f"[{words}]" if action.nargs == "?" else words
 
 
 def cli_part() -> str:
@@ -105,7 +110,10 @@ def settings() -> dict[str, str]:
 def denial_codes() -> dict[str, set[str]]:
     """Every code that some `Deny(…)` in the gateway carries, and the retry words it is written with."""
     found: dict[str, set[str]] = {}
-    for path in sorted(GATEWAY.rglob("*.py")):
+    live = [
+        path for path in sorted(GATEWAY.rglob("*.py")) if path.name != "cases.py"
+    ]  # a policy test answers no agent
+    for path in live:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
@@ -116,6 +124,17 @@ def denial_codes() -> dict[str, set[str]]:
                 for code in _texts(node.args[0]):
                     found.setdefault(code, set()).update(_retries(node))
     return found
+
+
+def kinds_of_tampering() -> set[str]:
+    """Every kind that the check of the chain can find."""
+    tree = ast.parse((GATEWAY / "ledger" / "audit.py").read_text(encoding="utf-8"))
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Tampering"
+    ]
+    return {kind for node in calls for kind in _texts(node.args[1])}
 
 
 def variables(folder: str, read: str) -> set[str]:

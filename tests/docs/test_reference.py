@@ -38,6 +38,7 @@ TABLES = [
     ("states.md", "Scopes of a switch", SCOPES),
     ("wire.md", "Gateway tools", (offers.WAIT.name, offers.STATUS.name)),
     ("wire.md", "Keys in _meta", (*mcp.META.values(), answers.CALL, "lockkeep/effect")),
+    ("audit-events.md", "What verify finds", reference.kinds_of_tampering()),
     ("manifests.md", "Classes", RISKS),
     ("manifests.md", "Keys of an entry", manifest.ENTRY),
     ("policy-files.md", "A policy file", simple.TOP),
@@ -69,11 +70,9 @@ def test_the_made_part_of_a_page_is_fresh(name: str) -> None:
     text, made = page(name).text, reference.MADE[name]()
     said = text.partition(reference.BEGIN)[2].partition(reference.END)[0]
 
-    wrong = [f"{name}: add  {line}" for line in made.splitlines() if line not in said.splitlines()]
+    wrong = [f"{name}: add  {line}" for line in made.splitlines() if line not in said]
     wrong += [
-        f"{name}: is not in the code (any more)  {line}"
-        for line in said.splitlines()
-        if line not in made.splitlines()
+        f"{name}: is not in the code (any more)  {line}" for line in said.splitlines() if line not in made
     ]
     assert wrong == [], "\n".join([*wrong, "Or run: python -m tests.docs.reference --write"])
     assert text == reference.with_made_part(text, made), "Run: python -m tests.docs.reference --write"

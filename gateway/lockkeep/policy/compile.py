@@ -70,9 +70,10 @@ class Compiler:
                     else f"no accepted tool is called '{pattern}'"
                 )
                 hint = (
-                    nearest(pattern, offered)
-                    if offered
-                    else "accept the integration's tools first: lockkeep catalog accept"
+                    "agents never see it, so no rule speaks of it"
+                    if pattern in self.tools
+                    else nearest(pattern, offered)
+                    or "accept the integration's tools first: lockkeep catalog accept"
                 )
                 self.say(block.key, why, hint, code="unknown-tool", offset=offset)
             if pattern.endswith("@read") and (block.deny or block.ask or block.limit):
@@ -262,10 +263,12 @@ class _OneTool:
         try:
             code = Checker().maybe(tree, lenient(scope, tree))
             if code.type.kind in ("list", "object") or code.reads:
-                raise Unreadable(0, f"a limit is counted per plain value, '{key}' is {code.type}")
+                hint = f"per {', '.join(KEYS)}, or an argument"
+                raise Unreadable(0, f"a limit is counted per plain value, '{key}' is {code.type}", hint)
             return code
         except Unreadable as error:
-            hint = nearest(key, {*KEYS, *scope.names} - {"args", "call", "read", "now"})
+            names = {*KEYS, *scope.names} - {"args", "call", "read", "now"}
+            hint = nearest(key, names) if key not in names else error.hint
             at = entry.text.text.index(f" {key}", entry.text.text.index(entry.window)) + 1
             self.all.say(entry.text, error.message, hint, offset=at, tool=self.tool.name)
             return None

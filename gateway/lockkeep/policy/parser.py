@@ -269,7 +269,9 @@ class _Reader:
     def lookup(self) -> tuple[str, tuple[tuple[str | None, Tree], ...]]:
         integration, dot, tool, bracket = self.step(), self.take("."), self.step(), self.take("(")
         if integration.kind != "name" or tool.kind != "name" or not dot or not bracket:
-            raise Unreadable(integration.at, "a look-up is written integration.tool(arguments)")
+            raise Unreadable(
+                integration.at, "a look-up is written integration.tool(arguments)", "as in crm.get(id)"
+            )
         found: list[tuple[str | None, Tree]] = []
         while not self.take(")"):
             if found:

@@ -35,20 +35,19 @@ class Holds:
                 del self._open[caller]
 
     async def _wait(self, outcome: Pending | Unknown, limit: float, tell: Tell) -> Outcome:
-        start = anyio.current_time()
+        start = told = anyio.current_time()
         now: Outcome = outcome
-        while (
-            _open(now) and (left := start + limit - anyio.current_time()) > 0 and not self.stopping.is_set()
-        ):
-            with self._ledger.events.watch(
-                outcome.call
-            ) as event:  # watch first, ask second: no event falls in between
+        while _open(now) and (left := start + limit - anyio.current_time()) > 0 and not self.stopping.is_set():
+            # watch first, ask second: no event falls in between
+            with self._ledger.events.watch(outcome.call) as event:
                 now = self._ledger.outcome(outcome.call) or now
                 if not _open(now):
                     break
-                await self._either(event, min(EVERY, left))
+                await self._either(event, min(told + EVERY - anyio.current_time(), left))
             now = self._ledger.outcome(outcome.call) or now
-            await tell(anyio.current_time() - start, limit)
+            if anyio.current_time() - told >= EVERY:
+                told = anyio.current_time()
+                await tell(told - start, limit)
         return replace(now, deduplicated=False) if isinstance(now, Succeeded) else now
 
     async def _either(self, event: anyio.Event, seconds: float) -> None:

@@ -105,7 +105,7 @@ async def test_deny_beats_ask_and_ask_beats_allow() -> None:
 
 
 async def test_every_ask_that_fires_is_a_demand_of_its_own() -> None:
-    entries = "ask:\n  - {name: bb, any_of: [lead, finance], count: 2, expires: 2 hours}\n  - {name: aa, from: [lead, finance]}\n  - {name: cc, confirm: requester, say: "Sure?"}"
+    entries = "ask:\n  - {name: bb, any_of: [lead, finance], count: 2, expires: 2 hours}\n  - {name: aa, from: [lead, finance]}\n  - {name: cc, confirm: requester, say: Sure}"
     asked = await verdict(rules(assign(entries)))
     assert [
         (each.rule[-2:], each.each, each.any_of, each.count, each.confirm, each.expires, each.why)
@@ -113,7 +113,7 @@ async def test_every_ask_that_fires_is_a_demand_of_its_own() -> None:
     ] == [
         ("aa", ("lead", "finance"), (), 1, False, 28800.0, "Every such call."),
         ("bb", (), ("lead", "finance"), 2, False, 7200.0, "Every such call."),
-        ("cc", (), (), 1, True, 28800.0, "Sure?"),
+        ("cc", (), (), 1, True, 28800.0, "Sure"),
     ]
 
 
