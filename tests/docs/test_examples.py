@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -46,13 +48,14 @@ SHOWN = [
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     """A folder with every command of the product, each started from one warm process."""
     folder = tmp_path_factory.mktemp("commands")
-    path = folder / "warm"
+    path = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp")) / "warm"  # a socket's path is short
     warm.shims(folder / "bin", path)
     with subprocess.Popen([sys.executable, "-m", "tests.docs.warm", str(path)], cwd=ROOT) as server:
         with anyio.from_thread.start_blocking_portal() as portal:
             portal.call(_there, path)
         yield folder / "bin"
         server.terminate()
+    shutil.rmtree(path.parent)
 
 
 @pytest.fixture(scope="module")

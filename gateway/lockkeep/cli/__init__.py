@@ -1,20 +1,33 @@
 """The command line. Each file holds one group of commands."""
 
+import sqlite3
 import sys
 
 from lockkeep.cli.commands import app
+from lockkeep.cli.policy import Refused
 from lockkeep.cli.show import fail
-from lockkeep.errors import LockkeepError
+from lockkeep.errors import LockkeepError, StoreUnavailable
+from lockkeep.store import whole
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run one command; a known error is one sentence on stderr and exit code 2."""
+    """Run one command; a known error is one sentence on stderr and exit code 2, or what the policy set calls for."""
+    sys.argv = [whole(word) for word in sys.argv]  # half a character in a reason must not keep a kill from working
     try:
         app()
+    except Refused as error:
+        fail(str(error))
+        sys.exit(error.exit_code)
     except LockkeepError as error:
         fail(str(error))
+        sys.exit(2)
+    except sqlite3.Error as error:
+        fail(str(StoreUnavailable(str(error))))
+        sys.exit(2)
+    except OSError as error:
+        fail(f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
         sys.exit(2)
     except ExceptionGroup as group:  # from inside the gateway's tasks
         known = group.subgroup(LockkeepError)

@@ -11,7 +11,7 @@ from lockkeep.cli.show import AsJson, data, fields, rows, say, when
 from lockkeep.errors import BadPolicySet, NotAllowed, NotFound
 from lockkeep.ledger import audit, callers
 from lockkeep.model import Json
-from lockkeep.policy.bundle import PEOPLE
+from lockkeep.policy.bundle import PEOPLE, read_folder
 from lockkeep.policy.editing import with_entry
 
 people = typer.Typer(help="Who is known. Everything stands in people.yaml.", no_args_is_help=True)
@@ -32,7 +32,9 @@ def add_person(
     with here() as place:
         author = place.author("activate")
         path = place.settings.policies / PEOPLE
-        before = path.read_text(encoding="utf-8")
+        before = read_folder(place.settings.policies).get(PEOPLE)
+        if before is None:
+            raise NotFound(f"{path} is missing; `lockkeep init` makes a starter folder")
         after = with_entry(PEOPLE, before, "people", name, f"{{groups: [{', '.join(group)}]}}")
         generation = activate_folder(place, reason=f"people add {name}", by=author, changed={PEOPLE: after})
         path.write_text(after, encoding="utf-8")

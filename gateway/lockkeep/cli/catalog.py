@@ -183,6 +183,7 @@ def _drafts(
     if f"{name}.yaml" in files or f"manifests/{name}.yaml" in files:
         raise BadPolicySet(f"there is a file for {name} already; take another name")
     value = f"{{url: {json.dumps(target[0])}}}" if integration.url else f"{{command: {json.dumps(target)}}}"
+    _read_gateway(files)
     gateway = with_entry(GATEWAY, files[GATEWAY], "integrations", name, value)
     _read_gateway({**files, GATEWAY: gateway})
     listing = _listings([integration], place)[name]
@@ -213,9 +214,9 @@ def draft_manifest(name: str, listing: Listing) -> str:
 
 def draft_class(tool: str, annotations: Mapping[str, Json]) -> str:
     words = [word for word in re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", tool).lower()) if word]
-    if words and words[0] in READING and annotations.get("readOnlyHint") is True:
-        return "read"
     found = [risk for risk, verbs in GRAVE.items() if any(word in verbs for word in words)]
+    if not found and words and words[0] in READING and annotations.get("readOnlyHint") is True:
+        return "read"
     return found[-1] if found else "write"
 
 
@@ -272,7 +273,9 @@ def _listings(wanted: list[Integration], place: Here) -> dict[str, Listing]:
             wanted, on_change=lambda _: None, environ=embedded_environment(place.settings.data)
         )
         async with supervisor.running():
-            await supervisor.wait_ready(WAIT)
+            with anyio.move_on_after(WAIT):
+                for each in wanted:
+                    await supervisor.connection(each.name).tried.wait()  # once; whoever wants more asks again
             found = {each.name: supervisor.listing(each.name) for each in wanted}
             down = [
                 f"{name}: {supervisor.state(name).reason}"
@@ -302,7 +305,9 @@ def _manifests(files: Mapping[str, str]) -> dict[str, Mapping[str, Mapping[str, 
 
 def _read_gateway(files: Mapping[str, str]) -> GatewayFile:
     problems = Problems()
-    root = parse(GATEWAY, files[GATEWAY], problems) if GATEWAY in files else None
+    if GATEWAY not in files:
+        raise BadPolicySet(f"{GATEWAY} is missing; `lockkeep init` makes a starter folder")
+    root = parse(GATEWAY, files[GATEWAY], problems)
     found = gatewayfile.read(root, problems) if root is not None else None
     if found is None or problems:
         raise BadPolicySet("\n" + "\n".join(map(str, problems.found)))

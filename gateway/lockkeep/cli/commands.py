@@ -10,6 +10,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,  # usage errors as plain lines, also for programs
 )
 app.command("init")(start.init)
 app.command("serve")(serve.serve)

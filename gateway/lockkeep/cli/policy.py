@@ -54,7 +54,7 @@ def run_tests(folder: Folder = None, as_json: AsJson = False) -> None:
     loaded, problems = load(files)
     problems = problems or _test_problems(files)
     if loaded is None or problems:
-        _print(problems, files)
+        data([_problem(each) for each in problems]) if as_json else _print(problems, files)
         raise typer.Exit(3)
     results = run_cases(loaded)
     failed = [each for each in results if each.why]
@@ -113,16 +113,34 @@ def history(
         rows(("id", "at", "by", "reason", "digest"), found, as_json, "None yet.")
 
 
+class Refused(BadPolicySet):
+    """The policy set is not good. The last good set stays."""
+
+    exit_code = 2
+
+
+class DoesNotLoad(Refused):
+    """The policy files do not load. Run `lockkeep policy check`; the last good set stays."""
+
+    exit_code = 3
+
+
+class TestsFail(Refused):
+    """The tests of the policy files fail. Run `lockkeep policy test`; the last good set stays."""
+
+    exit_code = 4
+
+
 def activate_folder(place: Here, *, reason: str, by: str, changed: Mapping[str, str] | None = None) -> int:
     """The number of the generation that is in force now; BadPolicySet, with every problem, if it is not good."""
     files = {**read_folder(place.settings.policies), **(changed or {})}
     loaded, problems = load(files)
     problems = problems or _test_problems(files)
     if loaded is None or problems:
-        raise BadPolicySet("\n" + "\n".join(map(str, problems)))
+        raise DoesNotLoad("\n" + "\n".join(map(str, problems)))
     failed = [f"{each.case.place}: {each.case.name}: {each.why}" for each in run_cases(loaded) if each.why]
     if failed:
-        raise BadPolicySet("the tests fail\n" + "\n".join(failed))
+        raise TestsFail("\n" + "\n".join(failed))
     after = generations.newest(place.store.read)
     if place.rules is not None and dict(place.rules.files) == files:
         return after
@@ -177,6 +195,8 @@ def _from_file(place: Here, file: Path) -> tuple[ToolCall, PolicySet, Mapping[st
         said = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise NotFound(f"{file} cannot be read as JSON: {type(error).__name__}") from None
+    if not isinstance(said, dict):
+        raise NotFound(f'{file} cannot be read as a call: {{"tool", "arguments", "user", "agent", "read"}}')
     rules = place.rules
     if rules is None:
         raise NotFound("no policy set is in force; `lockkeep policy activate` first")

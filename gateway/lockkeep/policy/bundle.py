@@ -151,7 +151,9 @@ def _load(files: Mapping[str, str], generation: int, problems: Problems) -> Poli
             hint = "`lockkeep init` makes a starter folder"
             problems.add(Place(needed, 1, 1), f"{needed} is missing", hint)
     nodes = {
-        name: node for name, text in files.items() if name != LOCK and (node := parse(name, text, problems))
+        name: node
+        for name, text in sorted(files.items())
+        if name != LOCK and (node := parse(name, text, problems))
     }
     if problems:
         return None
@@ -177,7 +179,7 @@ def _lock(text: str | None, problems: Problems) -> Lock:
         return Lock()
     try:
         return read_lock(text)
-    except BadCatalog as error:
+    except (BadCatalog, RecursionError) as error:
         problems.add(
             Place(LOCK, 1, 1), str(error), "run lockkeep catalog pull and accept, or take the file from git"
         )

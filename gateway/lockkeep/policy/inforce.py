@@ -22,17 +22,15 @@ class InForce:
         newest = generations.newest(self._store.read)
         if newest == (self.current.generation if self.current else 0) or newest == self._refused:
             return False
-        stored = generations.current(self._store.read)
-        if stored is None:
-            return False
         try:
-            found, problems = load(stored.files, generation=stored.id)
+            stored = generations.current(self._store.read)
+            found, problems = load(stored.files, generation=stored.id) if stored else (None, [])
         except Exception:  # whatever stands in the store, the last good set stays
-            logger.exception("policy generation %d cannot be read", stored.id)
+            logger.exception("policy generation %d cannot be read", newest)
             found, problems = None, []
         if found is None:
-            self._refused = stored.id
-            logger.error("alarm: policy generation %d does not load (%d problems)", stored.id, len(problems))
+            self._refused = newest
+            logger.error("alarm: policy generation %d does not load (%d problems)", newest, len(problems))
             return False
         self.current = found
         return True

@@ -10,7 +10,7 @@ def window(name: str, now: datetime, zone: ZoneInfo) -> tuple[datetime, float | 
     """Since when calls count; how long it slides, or when the calendar's window ends."""
     if name in SLIDING:
         return now - timedelta(seconds=SLIDING[name]), SLIDING[name], None
-    start = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if name == "week":
         start -= timedelta(days=start.weekday())
         return start, None, start + timedelta(days=7)

@@ -46,7 +46,9 @@ def test_the_folder_without_a_mistake_loads() -> None:
 
 
 def test_two_mistakes_in_two_files_are_told_at_once_in_the_order_of_the_files() -> None:
-    both = {**files("unknown-owner"), **files("key-twice"), **files("name-misspelt"), **files("option-misspelt")}
+    both = dict(FOLDER)
+    for name in ("unknown-owner", "key-twice", "name-misspelt", "option-misspelt"):
+        both[f"{name}.yaml"] = files(name)[f"{name}.yaml"].replace("policy: desk", f"policy: {name}")
     assert [each.place.file for each in load(both)[1]] == ["key-twice.yaml"]
     del both["key-twice.yaml"]
     assert [each.place.file for each in load(both)[1]] == [
