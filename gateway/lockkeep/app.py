@@ -31,7 +31,7 @@ from lockkeep.model import Answer, Claim, Json, Outcome, Request, Tool, Tools
 from lockkeep.pipeline import Pipeline
 from lockkeep.policy.inforce import InForce
 from lockkeep.policy.manifest import Effects
-from lockkeep.prepare import Known
+from lockkeep.prepare import Known, known_of
 from lockkeep.reconcile import Reconciler
 from lockkeep.rounds import Rounds
 from lockkeep.settings import Settings
@@ -111,15 +111,13 @@ class Gateway:
         tool = current.exported.get(request.tool)
         if tool is not None and not tool.offered:
             tool = None  # service tools are for the gateway and undo only
-        return Known(
-            tool=tool,
-            effects=current.effects_of(tool.name) if tool else Effects(),
-            roles=current.people.roles(request.user),
-            generation=current.generation,
-            offered=()
+        roles = current.people.roles(request.user)
+        names = (
+            ()
             if tool
-            else tuple(each.exported for each in current.offered(user=request.user, agent=request.agent)),
+            else (each.exported for each in current.offered(user=request.user, agent=request.agent))
         )
+        return known_of(current, tool, roles, tuple(names))
 
     def closed(self, tool: Tool) -> str | None:
         """Why a tool cannot be used now; IntegrationDown while nobody answers."""
@@ -318,6 +316,10 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)  # pyright: ignore[reportArgumentType] - uvicorn's own signature
 
 
+def _heard(_number: int, _frame: object) -> None:
+    """uvicorn raises the signal again at its own end; the gateway's orderly stop comes after that."""
+
+
 def _listen(settings: Settings) -> socket.socket:
     """The bound socket; a port that is taken is one sentence, before anything is said to be served."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -344,11 +346,8 @@ async def serve(settings: Settings, *, started: Callable[[Gateway], None] | None
             "beyond this machine, LOCKKEEP_PUBLIC_URL or LOCKKEEP_ALLOWED_HOSTS must name the gateway"
         )
     configure_logging(settings.log_level)
-    for kind in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # uvicorn raises them again at its end; the orderly stop comes after that
-        signal.signal(kind, lambda *_: None)
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, _heard)
     async with running(settings) as gateway:
         listening = _listen(settings)
         config = uvicorn.Config(

@@ -4,10 +4,16 @@
 class LockkeepError(Exception):
     """Lockkeep could not go on."""
 
+    detail_says_it = (
+        False  # the detail is a whole sentence for people; the docstring serves only where there is none
+    )
+
     def __str__(self) -> str:
         detail = super().__str__()
         sentence = type(self).__doc__ or ""
-        return f"{sentence} ({detail})" if detail else sentence
+        if not detail or not self.detail_says_it:
+            return f"{sentence} ({detail})" if detail else sentence
+        return detail
 
 
 class StoreUnavailable(LockkeepError):
@@ -29,6 +35,8 @@ class AlreadyServing(LockkeepError):
 class BadPolicySet(LockkeepError):
     """The policy files do not load. Run `lockkeep policy check`; the last good set stays."""
 
+    detail_says_it = True
+
 
 class BadCredential(LockkeepError):
     """A credential reference cannot be read. Use env:NAME or file:PATH, and make the file readable by its owner only."""
@@ -36,6 +44,8 @@ class BadCredential(LockkeepError):
 
 class IntegrationDown(LockkeepError):
     """The integration does not answer. It is tried again by itself; `lockkeep status` shows since when."""
+
+    detail_says_it = True
 
 
 class UnknownServer(LockkeepError):
@@ -45,14 +55,22 @@ class UnknownServer(LockkeepError):
 class BadSetting(LockkeepError):
     """A setting cannot be used."""
 
+    detail_says_it = True
+
 
 class NotFound(LockkeepError, LookupError):
     """There is nothing with that id. `lockkeep calls list` and `lockkeep approvals list` show what there is."""
+
+    detail_says_it = True
 
 
 class NotAllowed(LockkeepError):
     """You may not do that."""
 
+    detail_says_it = True
+
 
 class Conflict(LockkeepError):
     """It changed meanwhile. Look at it again before you decide."""
+
+    detail_says_it = True

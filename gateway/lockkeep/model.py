@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 Json = Any  # a value of JSON; JSON Schema decides its shape where it enters
 Arguments = Mapping[str, Json]
@@ -24,6 +24,11 @@ ApprovalState = Literal[
     "pending", "approved", "denied", "expired", "cancelled", "superseded", "void", "consumed"
 ]
 SwitchMode = Literal["pause", "kill"]
+
+
+def is_object(value: object) -> TypeGuard[Mapping[str, Json]]:
+    """Whether this JSON value is an object."""
+    return isinstance(value, Mapping)
 
 
 def stamp(moment: datetime) -> str:

@@ -1,17 +1,16 @@
 """A request becomes the ToolCall every gate sees. Pure: no clock, no store, no network. It denies nothing itself."""
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from lockkeep.ledger import digests
 from lockkeep.model import Arguments, Deny, Json, Request, Tool, ToolCall
+from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.manifest import Effects
 from lockkeep.policy.positions import nearest
-from lockkeep.upstream import exported_schema
 
 BIGGEST = 2**53 - 1
 LONGEST_KEY = 200
@@ -26,7 +25,22 @@ class Known:
     effects: Effects
     roles: frozenset[str]
     generation: int
+    defaults: Mapping[str, Json] = field(default_factory=dict[str, Json])  # the schema's own
     offered: tuple[str, ...] = ()  # names to suggest when the tool is unknown
+
+
+def known_of(
+    rules: PolicySet, tool: Tool | None, roles: frozenset[str], offered: tuple[str, ...] = ()
+) -> Known:
+    """What these rules know of this tool, for a caller with these roles."""
+    return Known(
+        tool=tool,
+        effects=rules.effects_of(tool.name) if tool else Effects(),
+        roles=roles,
+        generation=rules.generation,
+        defaults=rules.defaults_of(tool.name) if tool else {},
+        offered=offered,
+    )
 
 
 def prepare(request: Request, known: Known) -> ToolCall:
@@ -38,7 +52,7 @@ def prepare(request: Request, known: Known) -> ToolCall:
     tool = known.tool
     if tool is None:
         return _unknown(request, known, arguments, unresolved)
-    full = _with_defaults(tool, arguments)
+    full = {**known.defaults, **arguments}  # rules and people see what will run
     return ToolCall(
         id=request.id,
         tool=tool.name,
@@ -133,14 +147,3 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _with_defaults(tool: Tool, arguments: Arguments) -> Arguments:
-    """The schema's own defaults where an argument was left out, so that rules and people see what will run."""
-    properties = exported_schema(tool).get("properties", {})
-    defaults = {
-        name: part["default"]
-        for name, part in properties.items()
-        if isinstance(part, Mapping) and name not in arguments and part.get("default") is not None  # pyright: ignore[reportUnknownMemberType]
-    }
-    return json.loads(json.dumps({**arguments, **defaults}))

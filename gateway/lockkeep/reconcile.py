@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from lockkeep.ledger import Ledger, audit, calls, limits
-from lockkeep.model import Json, Tool, Tools, stamp
+from lockkeep.model import Json, Tool, Tools, is_object, stamp
 from lockkeep.policy.manifest import filled, judge
 from lockkeep.store import Row, Tx
 
@@ -102,7 +102,8 @@ class Reconciler:
 
 
 def _key_argument(tool: Tool) -> str:
-    return (tool.effect.get("idempotency") or {}).get("arg", "idempotency_key")
+    said: Json = tool.effect.get("idempotency")
+    return str(said.get("arg", "idempotency_key")) if is_object(said) else "idempotency_key"
 
 
 def _json(text: str | None) -> dict[str, Json]:
@@ -111,8 +112,8 @@ def _json(text: str | None) -> dict[str, Json]:
 
 def _as_result(answer: Json) -> dict[str, Json]:
     """The stored receipt in the shape a tool's own answer has."""
-    receipt = answer.get("receipt") if isinstance(answer, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    content = receipt if receipt is not None else answer  # pyright: ignore[reportUnknownVariableType]
+    receipt = answer.get("receipt") if is_object(answer) else None
+    content = receipt if receipt is not None else answer
     return {
         "content": [{"type": "text", "text": calls.dump(content)}],
         "structuredContent": content,

@@ -8,6 +8,7 @@ from pathlib import Path
 from lockkeep.errors import BadSetting
 
 PREFIX = "LOCKKEEP_"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,6 @@ class Settings:
     allowed_hosts: str = ""
     hold_s: float = 25.0
     max_body_mb: int = 4
-    lookup_timeout_s: float = 5.0
     stop_s: float = 10.0
     log_level: str = "INFO"
 
@@ -56,6 +56,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     settings = Settings(**found)  # pyright: ignore[reportArgumentType] - converted just above
     if not 0 <= settings.hold_s <= 45:
         raise BadSetting(f"{PREFIX}HOLD_S is from 0 to 45 seconds: hosts give up after 60")
+    if settings.log_level.upper() not in LEVELS:
+        raise BadSetting(f"{PREFIX}LOG_LEVEL is one of {', '.join(LEVELS)}")
     if not 0 <= settings.port <= 65535:
         raise BadSetting(f"{PREFIX}PORT is from 0 to 65535")
     return settings

@@ -1,6 +1,6 @@
 """The launcher is warm once for all crashes."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ def launcher() -> Generator[Launcher]:
 
 
 @pytest.fixture(scope="session")
-async def lock(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[str]:
+async def lock(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The CRM's tools as they are, accepted once."""
     folder: Path = tmp_path_factory.mktemp("listed")
-    yield await listed(GATEWAY, folder)
+    return await listed(GATEWAY, folder)

@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 
 import anyio
 
-from lockkeep.app import Gateway, serve
+from lockkeep.app import serve
 from lockkeep.ledger import Ledger
 from lockkeep.ledger.claims import Tx
 from lockkeep.model import Answer, Claim, Outcome, ToolCall
+from lockkeep.rounds import Rounds
 from lockkeep.settings import Settings
 from lockkeep.upstream import Upstream
 
@@ -53,10 +54,10 @@ def doom(point: str) -> None:
         await settle(self, made, answer)
         return die()
 
-    async def agreed(self: Gateway, *_: Any) -> None:
+    async def agreed(self: Rounds, *_: Any) -> None:
         die()
 
-    async def deaf(self: Gateway) -> None:
+    async def deaf(self: Rounds) -> None:
         await anyio.sleep_forever()
 
     patches: dict[str, tuple[type, str, Any]] = {
@@ -65,11 +66,13 @@ def doom(point: str) -> None:
         "at the server": (Upstream, "send", at_the_server),
         "before the settle commits": (Ledger, "_settle", before_settle_commits),
         "settled": (Ledger, "settle", settled),
-        "agreed": (Gateway, "_agreed", agreed),  # people have voted, nothing is claimed
-        "deaf": (Gateway, "_report_switches", deaf),  # never says which switches it has seen
+        "agreed": (Rounds, "_agreed", agreed),  # people have voted, nothing is claimed
+        "deaf": (Rounds, "report_switches", deaf),  # never says which switches it has seen
     }
     if point:
-        setattr(*patches[point])
+        owner, name, deadly = patches[point]
+        assert hasattr(owner, name)
+        setattr(owner, name, deadly)
 
 
 def live(order: dict[str, Any]) -> None:

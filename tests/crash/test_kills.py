@@ -37,9 +37,7 @@ async def dies_and_is_retried(launcher: Launcher, place: Place, point: str) -> l
     async with launcher.gateway(place):
         if point != "before the claim commits":
             await place.until("succeeded" if HAPPENED.get(point) else "not_applied")
-        for _ in range(3):
-            heard.append(await place.call("crm.upsert_lead", LEAD))
-    return heard
+        return heard + [await place.call("crm.upsert_lead", LEAD) for _ in range(3)]
 
 
 async def check(launcher: Launcher, place: Place, point: str) -> None:

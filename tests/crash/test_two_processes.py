@@ -12,7 +12,7 @@ from mcp_types import CallToolResult
 
 from crash.command import Ran, command
 from crash.place import LIMIT, Launcher, Place, called, prepared, rules
-from house import said
+from house import free_port, said
 
 LEAD = {"company": "Kestrel", "name": "Ida", "country": "DE", "source": "event"}
 NOTE = {"kind": "lead", "type": "note", "body": "Called back."}
@@ -158,7 +158,9 @@ async def test_a_second_gateway_on_the_folder_is_refused_with_the_pid_of_the_fir
 ) -> None:
     place = await prepared(tmp_path, rules("crm"), lock=lock)
     async with launcher.gateway(place) as first:
-        second = await command(place.environ | {"LOCKKEEP_PORT": "1"}, "serve")
+        second = await to_thread.run_sync(
+            script, place.environ | {"LOCKKEEP_PORT": str(free_port())}, "serve"
+        )
         answers = said(await place.call("lockkeep_status", {}))
 
     assert (second.code, second.out, f"process {first.pid} holds" in second.err) == (2, "", True)

@@ -470,11 +470,12 @@ async def test_anybody_with_the_duty_stops_and_a_second_person_lets_it_run_again
 @pytest.mark.parametrize(
     ("scope", "reason", "status"),
     [
-        ("", "r", 409),
-        ("everything", "r", 409),
-        ("tool:", "r", 409),
+        ("", "r", 400),
+        ("everything", "r", 400),
+        ("tool:", "r", 400),
         ("all", "  ", 400),
-        ("tool:<b>", "r", 303),
+        ("tool:<b>", "r", 400),
+        ("user:ana", "r", 303),
     ],
 )
 async def test_a_stop_without_a_scope_or_a_reason_is_refused_in_words(

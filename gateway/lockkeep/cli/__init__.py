@@ -14,7 +14,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run one command; a known error is one sentence on stderr and exit code 2, or what the policy set calls for."""
-    sys.argv = [whole(word) for word in sys.argv]  # half a character in a reason must not keep a kill from working
+    sys.argv = [
+        whole(word) for word in sys.argv
+    ]  # half a character in a reason must not keep a kill from working
     try:
         app()
     except Refused as error:
@@ -38,9 +40,9 @@ def main() -> None:
         sys.exit(2)
 
 
-def _flat(group: ExceptionGroup[Exception]) -> list[Exception]:
-    return [
-        leaf
-        for each in group.exceptions
-        for leaf in (_flat(each) if isinstance(each, ExceptionGroup) else [each])
-    ]
+def _flat(group: BaseExceptionGroup[LockkeepError]) -> list[LockkeepError]:
+    """The errors themselves, however deep the groups are."""
+    found: list[LockkeepError] = []
+    for each in group.exceptions:
+        found += [each] if isinstance(each, LockkeepError) else _flat(each)
+    return found

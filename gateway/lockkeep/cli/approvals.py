@@ -12,7 +12,7 @@ from lockkeep.cli.show import AsJson, data, fail, fields, rows, say, terminal, w
 from lockkeep.errors import NotAllowed
 from lockkeep.ledger import approvals, calls
 from lockkeep.ledger.approvals import Decision, Refusal
-from lockkeep.model import Json
+from lockkeep.model import ApprovalState, Json
 from lockkeep.store import Row
 from lockkeep.surface.card import card
 
@@ -25,9 +25,7 @@ Digest = Annotated[str, typer.Option(help="The first 12 or more characters of `b
 
 @app.command("list")
 def list_(
-    state: Annotated[
-        str | None, typer.Option(help="pending, approved, denied, expired, cancelled, void, consumed")
-    ] = "pending",
+    state: Annotated[ApprovalState, typer.Option(help="Only these.")] = "pending",
     everything: Annotated[bool, typer.Option("--all", help="All states.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -55,9 +53,9 @@ def show(approval: Id, as_json: AsJson = False) -> None:
             return
         fields(shown, False)
         say("\nread by the gateway:")
-        fields(dict(found.facts), False)
+        fields(dict(found.facts), False, exact=True)
         say("\nwould be sent (texts from outside, not checked):")
-        fields(dict(found.arguments), False)
+        fields(dict(found.arguments), False, exact=True)
         say(f"\nlockkeep approvals approve {found.id} --digest {found.bound[:12]}")
 
 

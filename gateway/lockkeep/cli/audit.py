@@ -63,7 +63,7 @@ def tail(
 
 
 def _line(record: dict[str, Json]) -> dict[str, Json]:
-    actor = record.get("actor") or {}
+    actor: dict[str, Json] = record.get("actor") or {}
     who = (
         record.get("person")
         or record.get("by")

@@ -9,7 +9,7 @@ from lockkeep.cli.here import here, utc_now
 from lockkeep.cli.show import AsJson, data, fields, rows, say, when
 from lockkeep.errors import Conflict, NotAllowed
 from lockkeep.ledger import audit, calls, limits
-from lockkeep.model import Json, stamp
+from lockkeep.model import CallState, Json, stamp
 from lockkeep.store import Row, Tx
 
 app = typer.Typer(help="What happened, and settling what nobody knows.", no_args_is_help=True)
@@ -19,9 +19,7 @@ Id = Annotated[str, typer.Argument(help="The call's id, or its beginning if that
 
 @app.command("list")
 def list_(
-    state: Annotated[
-        str | None, typer.Option(help="succeeded, failed, denied, pending_approval, unknown, needs_human, …")
-    ] = None,
+    state: Annotated[CallState | None, typer.Option(help="Only these.")] = None,
     tool: Annotated[str | None, typer.Option(help="As in policies: crm.get")] = None,
     agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
     user: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
@@ -43,7 +41,8 @@ def show(call: Id, as_json: AsJson = False) -> None:
         row = calls.find(place.store.read, call)
         payload = place.store.read.one("payload_get", call=row["id"])
         found: dict[str, Json] = {name: row[name] for name in row.keys() if row[name] not in (None, "")}  # noqa: SIM118 - a Row is no dict
-        found |= {"verdicts": json.loads(row["verdicts"]), "at": when(row["at"])}
+        found |= {"verdicts": json.loads(row["verdicts"])}
+        found |= {name: when(row[name]) for name in ("at", "claimed_at", "settled_at") if row[name]}
         if payload is not None:
             parts = ("arguments", "sent", "facts", "result")
             found |= {name: json.loads(payload[name]) for name in parts if payload[name]}

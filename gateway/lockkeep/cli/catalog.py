@@ -16,7 +16,7 @@ from lockkeep.cli.policy import activate_folder
 from lockkeep.cli.show import AsJson, data, fail, say
 from lockkeep.errors import BadPolicySet, IntegrationDown, NotFound
 from lockkeep.ledger import audit
-from lockkeep.model import Integration, Json
+from lockkeep.model import Integration, Json, is_object
 from lockkeep.policy import gatewayfile, manifest
 from lockkeep.policy.bundle import GATEWAY, LOCK, read_folder
 from lockkeep.policy.editing import with_entry
@@ -243,7 +243,7 @@ def draft_policy(name: str, listing: Listing, role: str, owner: str) -> str:
 
 
 def _says_read(effect: Json) -> bool:
-    return isinstance(effect, dict) and effect.get("class") == "read"  # pyright: ignore[reportUnknownMemberType]
+    return is_object(effect) and effect.get("class") == "read"
 
 
 def _proposals(place: Here, names: list[str] | None) -> list[Proposal]:

@@ -11,15 +11,15 @@ import anyio
 import typer
 
 from lockkeep.cli.here import Here, here, utc_now
-from lockkeep.cli.show import AsJson, data, fail, rows, say
+from lockkeep.cli.show import AsJson, data, fail, rows, say, when
 from lockkeep.errors import BadPolicySet, NotFound
 from lockkeep.ledger import calls, generations
-from lockkeep.model import Json, Request, Tool, ToolCall
+from lockkeep.model import Json, Request, Tool, ToolCall, is_object
 from lockkeep.policy import cases
 from lockkeep.policy.bundle import PolicySet, load, read_folder
 from lockkeep.policy.engine import Decision
 from lockkeep.policy.positions import Problem, Problems
-from lockkeep.prepare import Known, prepare
+from lockkeep.prepare import known_of, prepare
 from lockkeep.settings import from_environment
 
 app = typer.Typer(help="The rules: check, test, explain, activate.", no_args_is_help=True)
@@ -109,7 +109,8 @@ def history(
 ) -> None:
     """Every set that was in force, the newest first."""
     with here() as place:
-        found = [dict(row) for row in place.store.read.all("generations_list", count=count)]
+        kept = place.store.read.all("generations_list", count=count)
+        found = [{**dict(row), "at": when(row["at"])} for row in kept]
         rows(("id", "at", "by", "reason", "digest"), found, as_json, "None yet.")
 
 
@@ -156,8 +157,7 @@ def run_cases(loaded: PolicySet) -> list[cases.Result]:
     found = cases.read(loaded.files, problems)
 
     def prepared(request: Request, tool: Tool, roles: frozenset[str]) -> ToolCall:
-        effects = loaded.effects_of(tool.name)
-        return prepare(request, Known(tool=tool, effects=effects, roles=roles, generation=loaded.generation))
+        return prepare(request, known_of(loaded, tool, roles))
 
     async def all_of_them() -> list[cases.Result]:
         return [await cases.run(loaded, case, prepared) for case in found]
@@ -184,7 +184,7 @@ def _past(place: Here, call: str) -> tuple[ToolCall, PolicySet, Mapping[str, Jso
         raise NotFound(f"call {row['id']} named a tool nobody accepted: {row['tool']}")
     request = calls.request_of(place.store.read, row, utc_now())
     roles = frozenset(json.loads(row["roles"]))
-    known = Known(tool=tool, effects=rules.effects_of(tool.name), roles=roles, generation=rules.generation)
+    known = known_of(rules, tool, roles)
     prepared = prepare(replace(request, at=calls.moment(row["at"])), known)
     answers = json.loads(payload["facts"] or "{}").get("answers", {})
     return prepared, rules, {name.rpartition("/")[2]: value for name, value in answers.items()}
@@ -192,10 +192,10 @@ def _past(place: Here, call: str) -> tuple[ToolCall, PolicySet, Mapping[str, Jso
 
 def _from_file(place: Here, file: Path) -> tuple[ToolCall, PolicySet, Mapping[str, Json]]:
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said: Json = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise NotFound(f"{file} cannot be read as JSON: {type(error).__name__}") from None
-    if not isinstance(said, dict):
+    if not is_object(said):
         raise NotFound(f'{file} cannot be read as a call: {{"tool", "arguments", "user", "agent", "read"}}')
     rules = place.rules
     if rules is None:
@@ -204,12 +204,7 @@ def _from_file(place: Here, file: Path) -> tuple[ToolCall, PolicySet, Mapping[st
     if tool is None:
         raise NotFound(f"no accepted tool is called {said.get('tool')}")
     user, agent = str(said.get("user", "")), str(said.get("agent", ""))
-    known = Known(
-        tool=tool,
-        effects=rules.effects_of(tool.name),
-        roles=rules.people.roles(user),
-        generation=rules.generation,
-    )
+    known = known_of(rules, tool, rules.people.roles(user))
     request = Request(
         id="call_explained", tool=tool.exported, arguments=said.get("arguments"), user=user, agent=agent, host="explain",
         at=utc_now(),

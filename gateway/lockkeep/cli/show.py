@@ -37,20 +37,21 @@ def rows(
     else:
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column in columns:
-            table.add_column(column.replace("_", " "), overflow="fold")
+            table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column == "id")
         for each in listed:
             table.add_row(*(Text(_cell(each.get(column))) for column in columns))
         terminal().print(table)
 
 
-def fields(found: Mapping[str, Json], as_json: bool) -> None:
-    """One thing, a line a field."""
+def fields(found: Mapping[str, Json], as_json: bool, *, exact: bool = False) -> None:
+    """One thing, a line a field; `exact` keeps names as they are in calls."""
     if as_json:
         data(found)
         return
     width = max((len(name) for name in found), default=0)
     for name, value in found.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
+        shown = name if exact else name.replace("_", " ")
+        typer.echo(f"{shown:<{width}}  {_cell(value)}")
 
 
 def data(value: Json) -> None:

@@ -40,6 +40,9 @@ def init(
         raise typer.Exit(2)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chmod(settings.data, 0o700)  # noqa: PTH101 - mkdir's mode is masked
+    (settings.data / ".gitignore").write_text(
+        "*\n", encoding="utf-8"
+    )  # the ledger is no part of anybody's repository
     _write(settings.policies, name)
     (settings.policies / LOCK).write_text(
         anyio.run(_lock, settings.policies, settings.data), encoding="utf-8"

@@ -7,6 +7,7 @@ import typer
 
 from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.show import AsJson, data, fail, say
+from lockkeep.errors import NotFound
 from lockkeep.ledger import switches
 from lockkeep.model import Json, SwitchMode
 from lockkeep.store.folder import serving
@@ -46,7 +47,8 @@ def resume(
 
 def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
     with here() as place:
-        author = place.author("kill")
+        author = place.author("kill", in_emergency=True)
+        _known(place, scope)
         switch = place.store.write_now(
             lambda tx: switches.throw(tx, scope=scope, mode=mode, reason=reason, by=author, now=utc_now())
         )
@@ -72,6 +74,12 @@ def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
                 f"not confirmed: gateway process {pid} has not seen it within {SEEN_WITHIN:g} seconds; end that process"
             )
             raise typer.Exit(1)
+
+
+def _known(place: Here, scope: str) -> None:
+    """A typing mistake in an emergency is said at once, and nothing looks stopped that is not."""
+    if place.rules is not None and (hint := place.rules.unknown_scope(scope)):
+        raise NotFound(f"nothing was stopped: {hint}")
 
 
 def _seen(place: Here, switch: int) -> bool:

@@ -1,12 +1,12 @@
 """A policy set: every file of the policies folder, read, checked and compiled together, or not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from lockkeep.errors import BadPolicySet
-from lockkeep.model import Integration, Json, Tool, ToolCall, Tools
+from lockkeep.model import Integration, Json, Tool, ToolCall, Tools, is_object
 from lockkeep.policy import engine, gatewayfile, manifest, people, simple
 from lockkeep.policy.compile import Compiler
 from lockkeep.policy.forms import PolicyFile
@@ -18,6 +18,7 @@ from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Place, Problem, Problems, nearest, parse
 from lockkeep.policy.rules import ToolRules
 from lockkeep.policy.runtime import Env, Money, Value
+from lockkeep.upstream.exported import exported_schema
 from lockkeep.upstream.lock import BadCatalog, Lock, read_lock
 
 GATEWAY, PEOPLE, LOCK = "gateway.yaml", "people.yaml", "catalog.lock.json"
@@ -40,15 +41,21 @@ class PolicySet:
     manifests: Manifests
     rules: Mapping[str, ToolRules]
     effects: Mapping[str, Effects]
+    tools: Tools = field(default_factory=dict[str, Tool])
     exported: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
+    schemas: Mapping[str, Mapping[str, Json]] = field(
+        default_factory=dict[str, Mapping[str, Json]]
+    )  # as hosts see them
 
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.gateway.zone)
 
-    @property
-    def tools(self) -> Tools:
-        return self.lock.tools
+    def defaults_of(self, tool: str) -> Mapping[str, Json]:
+        """What the schema itself says for arguments that are left out."""
+        properties: Mapping[str, Json] = self.schemas[tool].get("properties", {})
+        said = {name: part.get("default") for name, part in properties.items() if is_object(part)}
+        return {name: value for name, value in said.items() if value is not None}
 
     @property
     def integrations(self) -> Mapping[str, Integration]:
@@ -56,6 +63,16 @@ class PolicySet:
 
     def rules_of(self, tool: str) -> ToolRules:
         return self.rules.get(tool, ToolRules())
+
+    def unknown_scope(self, scope: str) -> str | None:
+        """What is wrong with a switch's scope that names nothing there is, with the nearest name; None if it does."""
+        kind, _, name = scope.partition(":")
+        there: dict[str, Iterable[str]] = {
+            "integration": self.integrations, "tool": self.tools, "agent": self.gateway.agents, "user": self.people.persons,
+        }  # fmt: skip
+        if kind not in there or name in there[kind]:
+            return None
+        return f"there is no {kind} '{name}'; {nearest(name, there[kind])}"
 
     def offered(self, *, user: str, agent: str) -> list[Tool]:
         """The tools this caller sees, sorted by the name hosts know."""
@@ -167,10 +184,12 @@ def _load(files: Mapping[str, str], generation: int, problems: Problems) -> Poli
     manifests, policies = _manifests(nodes, gateway, problems), _policies(nodes, problems)
     if beside:  # the rules speak of what stands there: judging them now would blame them for it
         return None
-    compiled = Compiler(lock.tools, persons, gateway, files, problems).compile(policies)
+    tools = lock.tools
+    compiled = Compiler(tools, persons, gateway, files, problems).compile(policies)
     return PolicySet(
         generation=generation, files=dict(files), gateway=gateway, people=persons, lock=lock, manifests=manifests,
-        rules=compiled, effects=effects, exported={tool.exported: tool for tool in lock.tools.values()},
+        rules=compiled, effects=effects, tools=tools, exported={tool.exported: tool for tool in tools.values()},
+        schemas={name: exported_schema(tool) for name, tool in tools.items()},
     )  # fmt: skip
 
 

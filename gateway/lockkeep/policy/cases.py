@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lockkeep.model import Allow, Deny, Json, Request, RequireApproval, Tool, ToolCall, Verdict
+from lockkeep.model import Allow, Deny, Json, Request, RequireApproval, Tool, ToolCall, Verdict, is_object
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.currencies import decimals
 from lockkeep.policy.engine import Decision
@@ -13,7 +13,7 @@ from lockkeep.policy.manifest import plain
 from lockkeep.policy.positions import Listing, Node, Place, Problems, Text, nearest, parse
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.reading import Reader, begins
-from lockkeep.policy.runtime import FailedLookup, is_array, is_object
+from lockkeep.policy.runtime import FailedLookup, is_array
 from lockkeep.policy.types import ANY, Type, of_schema
 
 CASE = ("name", "as", "call", "with", "read", "now", "used", "run", "expect", "code", "by", "say")

@@ -63,7 +63,7 @@ class Compiler:
         found: dict[str, Tool] = {}
         for pattern, offset in _places(block):
             matches = [tool for tool in offered.values() if _matches(pattern, tool)]
-            if not matches:
+            if not matches and not self._to_come(pattern):
                 why = (
                     f"'{pattern}' is for the gateway only"
                     if pattern in self.tools
@@ -81,6 +81,12 @@ class Compiler:
                 self.say(block.key, "a block for @read has only 'allow'", hint, offset=offset)
             found |= {tool.name: tool for tool in matches}
         return list(found.values())
+
+    def _to_come(self, pattern: str) -> bool:
+        """A pattern over an integration that is connected to, and of which no tool is accepted yet, is no mistake."""
+        integration, _, rest = pattern.partition(".")
+        accepted = any(tool.integration == integration for tool in self.tools.values())
+        return integration in self.gateway.integrations and not accepted and ("*" in rest or rest == "@read")
 
     def _applies(self, form: forms.Applies) -> Applies:
         self._known(form.agents, self.gateway.agents, "agent")

@@ -1,4 +1,4 @@
-"""Tokens become a tree. The grammar stands in docs/reference/conditions.md; precedence is CEL's."""
+"""Tokens become a tree. The grammar stands in docs/reference/policy-files.md; precedence is CEL's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

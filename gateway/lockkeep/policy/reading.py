@@ -91,16 +91,19 @@ class Reader:
         return () if node is None else texts_of(node, f"'{key}'", self.problems)
 
     def some(self, key: str) -> tuple[Text, ...]:
-        """`texts`, and where the key stands there is at least one, each of them once: nothing is not everything."""
+        """`texts`, and where the key stands there is at least one: nothing is not everything."""
         node = self.get(key)
         if isinstance(node, Listing) and not node.items:
             self.problems.add(node.place, f"'{key}' is an empty list", f"name something, or leave {key} out")
-        found = self.texts(key)
+        return self.texts(key)
+
+    def names(self, key: str) -> tuple[Text, ...]:
+        """`some`, each of them once: a group named twice does not stand for two people."""
+        found = self.some(key)
         for number, text in enumerate(found):
             if text.text in (each.text for each in found[:number]):
-                self.problems.add(
-                    text.place, f"'{text.text}' stands twice here", "take one out", code="duplicate"
-                )
+                message = f"'{text.text}' stands twice here"
+                self.problems.add(text.place, message, "take one out", code="duplicate")
         return found
 
     def seconds(self, key: str) -> float | None:

@@ -44,7 +44,7 @@ def _applies(reader: Reader, problems: Problems) -> forms.Applies | None:
         return None
     inner = Reader(node, "applies_to", problems, APPLIES)
     applies = forms.Applies(
-        agents=inner.some("agents"), workflows=inner.some("workflows"), everywhere=inner.flag("everywhere")
+        agents=inner.names("agents"), workflows=inner.names("workflows"), everywhere=inner.flag("everywhere")
     )
     named = inner.get("agents") is not None or inner.get("workflows") is not None
     flag = inner.get("everywhere")
@@ -155,8 +155,8 @@ def _allow(node: Node, problems: Problems) -> forms.Allow:
     if not node.entries:
         problems.add(node.place, "an empty allow permits nobody", "name roles, or write anyone")
     return forms.Allow(
-        name="allow", place=node.place, roles=inner.some("roles"), users=inner.some("users"),
-        agents=inner.some("agents"), when=inner.some("when"),
+        name="allow", place=node.place, roles=inner.names("roles"), users=inner.names("users"),
+        agents=inner.names("agents"), when=inner.some("when"),
     )  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def _ask(node: Node, number: str, problems: Problems) -> forms.Ask:
         problems.add(confirm.place, "confirm knows only: requester", "write confirm: requester")
     entry = forms.Ask(
         name=_name(inner, number, problems), place=node.place, when=inner.some("when"), unless=inner.some("unless"),
-        say=inner.text("say"), fix=inner.text("fix"), each=inner.some("from"), any_of=inner.some("any_of"),
+        say=inner.text("say"), fix=inner.text("fix"), each=inner.names("from"), any_of=inner.names("any_of"),
         count=inner.number("count", 1, 5, 1), confirm=confirm is not None, expires=inner.seconds("expires"),
     )  # fmt: skip
     _whom(inner, entry)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any, TypeGuard
 
-from lockkeep.model import Json
+from lockkeep.model import Json, is_object
 from lockkeep.policy.currencies import decimals
 from lockkeep.policy.lexer import BIGGEST
 
@@ -64,10 +64,6 @@ class Money:
         whole, rest = divmod(abs(rounded(self.minor)), 10**digits)
         sign = "-" if rounded(self.minor) < 0 else ""
         return f"{sign}{whole}{f'.{rest:0{digits}}' if digits else ''} {self.currency}"
-
-
-def is_object(value: object) -> TypeGuard[Mapping[str, Json]]:
-    return isinstance(value, Mapping)
 
 
 def is_array(value: object) -> TypeGuard[list[Json]]:

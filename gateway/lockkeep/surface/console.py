@@ -200,6 +200,9 @@ class _Pages:
         mode: SwitchMode = "kill" if form.get("mode") == "kill" else "pause"
         if not reason:
             return self._plain("Say why: the agents are told.", 400)
+        current = self.desk.in_force.current
+        if current is not None and (hint := current.unknown_scope(scope)):
+            return self._plain(f"Nothing was stopped: {hint}", 400)
         if not self.desk.people.may(visit.person.id, "kill"):
             return self._plain("people.yaml does not give you the duty `kill`.", 403)
         return await self._switched(

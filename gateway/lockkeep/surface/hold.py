@@ -37,7 +37,9 @@ class Holds:
     async def _wait(self, outcome: Pending | Unknown, limit: float, tell: Tell) -> Outcome:
         start = told = anyio.current_time()
         now: Outcome = outcome
-        while _open(now) and (left := start + limit - anyio.current_time()) > 0 and not self.stopping.is_set():
+        while (
+            _open(now) and (left := start + limit - anyio.current_time()) > 0 and not self.stopping.is_set()
+        ):
             # watch first, ask second: no event falls in between
             with self._ledger.events.watch(outcome.call) as event:
                 now = self._ledger.outcome(outcome.call) or now

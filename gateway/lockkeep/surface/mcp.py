@@ -19,13 +19,13 @@ from mcp_types import (
 
 from lockkeep.errors import LockkeepError
 from lockkeep.ledger import Ledger
-from lockkeep.model import Deny, Json, Outcome, Pending, Request, Unknown
+from lockkeep.model import Deny, Json, Outcome, Pending, Request, Unknown, is_object
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.surface import offers
 from lockkeep.surface.answers import answer, denied, plain
 from lockkeep.surface.hold import Holds, Tell
 from lockkeep.surface.status import NOT_YOURS, Own
-from lockkeep.upstream import Progress, exported_schema
+from lockkeep.upstream import Progress
 
 logger = logging.getLogger(__name__)
 Context = ServerRequestContext[Any]
@@ -74,7 +74,7 @@ class Surface:
             return own[name]
         rules = self.rules()
         tool = rules.exported.get(name) if rules else None
-        return exported_schema(tool) if tool else None
+        return rules.schemas[tool.name] if rules and tool else None
 
     async def list_tools(self, _: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
         """What this caller may use, in a stable order. The call itself is the check."""
@@ -83,7 +83,7 @@ class Surface:
         tools = [offers.STATUS, offers.WAIT]
         if rules is not None:
             tools += [
-                offers.offer(tool, rules.rules_of(tool.name))
+                offers.offer(tool, rules.schemas[tool.name], rules.rules_of(tool.name))
                 for tool in rules.offered(user=user, agent=agent)
             ]
         return ListToolsResult(tools=sorted(tools, key=lambda tool: tool.name))
@@ -176,8 +176,8 @@ def _meta(context: Context, key: str) -> str | None:
 def _host(context: Context) -> str:
     """What the host says it is: for the record only, never for rights."""
     meta: Mapping[str, Any] = context.meta or {}
-    info = meta.get("io.modelcontextprotocol/clientInfo")
-    name: object = info.get("name") if isinstance(info, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    info: Json = meta.get("io.modelcontextprotocol/clientInfo")
+    name: object = info.get("name") if is_object(info) else None
     if name is None and context.request is not None:
         name = context.request.headers.get("user-agent")
     return "".join(char for char in str(name or "unknown") if char.isprintable())[:100]

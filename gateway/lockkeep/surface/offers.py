@@ -7,7 +7,6 @@ from mcp_types import ToolAnnotations
 
 from lockkeep.model import Json, Tool
 from lockkeep.policy.rules import ToolRules
-from lockkeep.upstream import exported_schema
 
 PENDING: Mapping[str, Json] = {
     "type": "object",
@@ -53,14 +52,14 @@ STATUS = Offer(
 )
 
 
-def offer(tool: Tool, rules: ToolRules) -> Offer:
+def offer(tool: Tool, schema: Mapping[str, Json], rules: ToolRules) -> Offer:
     """One governed tool as hosts see it."""
     can_be_held = not tool.reads or any(rule.kind == "ask" for rule in rules.rules)
     return Offer(
         name=tool.exported,
         title=tool.title,
         description=tool.description,
-        input_schema=exported_schema(tool),
+        input_schema=dict(schema),
         output_schema=_output(tool, can_be_held),
         annotations=_annotations(tool),
     )

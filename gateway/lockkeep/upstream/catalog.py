@@ -115,6 +115,8 @@ def _unusable(listed: Listed, entry: Json) -> str | None:
         return "no manifest"
     if not isinstance(entry, Mapping) or cast("Mapping[str, Json]", entry).get("class") not in RISKS:
         return f"its manifest names no class (one of {', '.join(RISKS)})"
+    if cast("Mapping[str, Json]", entry).get("review") is True:
+        return "its manifest says review: true; a person has to look first"
     try:
         pins.digest([pins.said(listed), entry])
     except ValueError:

@@ -153,11 +153,11 @@ def call(
     *,
     user: str = "ana",
     agent: str = "desk",
-    at: datetime = NOW,
+    now: datetime = NOW,
     **arguments: Json,
 ) -> ToolCall:
     request = Request(
-        id="call_1", tool=ALL[name].exported, arguments=arguments, user=user, agent=agent, host="h", at=at
+        id="call_1", tool=ALL[name].exported, arguments=arguments, user=user, agent=agent, host="h", at=now
     )
     effects = current.effects_of(name)
     known = Known(

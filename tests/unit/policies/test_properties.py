@@ -1,5 +1,7 @@
 """What holds for any rules, any answers and any text: small seeded samples of long proofs."""
 
+import json
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -58,8 +60,6 @@ rule_files = st.lists(
 
 def texts(files: list[dict[str, Any]], backwards: bool = False) -> list[str]:
     """As JSON, which is YAML: every entry named after its content, so that its place says nothing."""
-    import json
-
     found: list[str] = []
     for number, block in enumerate(files):
         said: dict[str, Any] = {"allow": block["allow"]} if block["allow"] is not None else {}
@@ -103,7 +103,7 @@ def test_the_order_of_files_rules_and_keys_never_changes_a_decision(
     files: Any, payment: Any, lead: Any
 ) -> None:
     there = decided(texts(files), payment, lead)
-    assert decided(texts(files, backwards=True)[::1], payment, lead, backwards=True) == there
+    assert decided(texts(files, backwards=True), payment, lead, backwards=True) == there
 
 
 @SAMPLE
@@ -164,10 +164,8 @@ def test_any_text_is_a_condition_or_unreadable_and_any_condition_has_an_answer_o
         {},
         {"x": [1, "a", None], "perhaps": 0, "names": None, "t": 5, "lines": [{"price_minor": 1.5}, None]},
     ):
-        try:
+        with suppress(EvalError):
             assert code.run(env(None, **arguments)) in (True, False)
-        except EvalError:
-            pass
 
 
 @settings(SAMPLE, max_examples=120)
@@ -256,13 +254,11 @@ def test_a_condition_over_any_json_has_an_answer_or_an_error(value: Any) -> None
         "names[n] == null",
     ]
     for text in texts:
-        try:
+        with suppress(EvalError):
             assert checked(text).run(env(None, x=value, y=value, lines=[value], names=value, n=value)) in (
                 True,
                 False,
             )
-        except EvalError:
-            pass
 
 
 def test_the_good_file_is_good() -> None:
@@ -282,5 +278,4 @@ def test_the_good_file_is_good() -> None:
     ],
 )
 def test_a_large_odd_file_is_told_at_once(text: str) -> None:
-    with anyio.fail_after(5) if False else pytest.MonkeyPatch.context():
-        told(load({**FOLDER, "f.yaml": text})[1])
+    told(load({**FOLDER, "f.yaml": text})[1])

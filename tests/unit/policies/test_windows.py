@@ -65,7 +65,7 @@ def limited(text: str) -> Any:
 async def test_a_limit_is_counted_for_each_value_of_its_keys(keys: str, key: str) -> None:
     text = f"5 per hour {keys}".strip()
     current = limited(text)
-    decision = await decide(current, call(current, "crm.assign", kind="lead", id="l", owner="o", at=NOW))
+    decision = await decide(current, call(current, "crm.assign", kind="lead", id="l", owner="o", now=NOW))
     assert decision.basis.shares == (
         Share(rule="desk/crm.assign/limit-1", key=key, most=5, since=NOW - timedelta(hours=1), window=3600.0, text=text),
     )  # fmt: skip
