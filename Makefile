@@ -50,6 +50,9 @@ bench: $(VENV)/ready ## CPU and latency per governed call beside a direct one
 conformance: $(VENV)/ready ## the MCP conformance suite against the gateway (Node from the environment)
 	$(PY) tests/wire/conformance/run.py $(ARGS)
 
+mutants: $(VENV)/ready ## switch every guard off once; a test must fail each time
+	$(PY) tests/mutants.py $(ARGS)
+
 hosts: $(VENV)/ready ## real LLM hosts, installed from npm, driven by a scripted model
 	sh tests/hosts/install.sh
 	$(PY) -m pytest -q -m hosts -rs tests/hosts $(ARGS)
@@ -64,4 +67,4 @@ lock: ## pin every version with its hashes, without addresses
 clean: ## start over
 	rm -rf $(VENV) build dist *.egg-info gateway/*.egg-info clients/*.egg-info .pytest_cache .ruff_cache .hypothesis node_modules
 
-.PHONY: help setup demo test test-all check fix bench conformance hosts shape lock clean
+.PHONY: help setup demo test test-all check fix bench conformance mutants hosts shape lock clean

@@ -448,13 +448,17 @@ async def test_a_tool_accepted_anew_voids_what_was_agreed_about_the_old_one(tmp_
         asked = await ask(home)
         await home.vote(asked["approval_id"], "bo")
         shop.tools = [
-            tool.model_copy(update={"description": "pays twice"}) if tool.name == "pay" else tool for tool in shop.tools
+            tool.model_copy(update={"description": "pays twice"}) if tool.name == "pay" else tool
+            for tool in shop.tools
         ]
         await home.gateway.supervisor.restart("shop")
         await home.accept("shop")
         await home.vote(asked["approval_id"], "dee")
         with anyio.fail_after(5):
-            while [row["state"] for row in home.store.read.all("approvals_list", state=None, count=9)] != ["pending", "void"]:
+            while [row["state"] for row in home.store.read.all("approvals_list", state=None, count=9)] != [
+                "pending",
+                "void",
+            ]:
                 await anyio.sleep(0.02)
 
         assert home.shop.effects == []
@@ -475,3 +479,21 @@ async def test_two_people_who_click_together_make_one_effect(tmp_path: Path) -> 
 
         assert len(home.shop.effects) == 10
         assert home.sound()
+
+
+@pytest.mark.promise("P3", "P4")
+async def test_a_voter_who_lost_the_group_after_everybody_agreed_is_asked_for_again(tmp_path: Path) -> None:
+    async with house(tmp_path, rules=ONE) as home:
+        asked = await ask(home)
+        await home.throw(mode="pause")  # the agreed call waits
+        await home.vote(asked["approval_id"], "bo")
+        await home.rules(people=PEOPLE.replace("bo: {groups: [lead]}", "bo: {groups: []}"))
+        await home.lift()
+        with anyio.fail_after(5):
+            while [row["state"] for row in home.store.read.all("approvals_list", state=None, count=9)] != [
+                "pending",
+                "void",
+            ]:
+                await anyio.sleep(0.02)
+
+        assert (home.shop.effects, home.states()) == ([], ["pending_approval"])

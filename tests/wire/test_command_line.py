@@ -5,6 +5,7 @@
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager
@@ -113,6 +114,15 @@ def snapshot(place: Place) -> dict[str, str]:
         for file in files
         if file.is_file()
     }
+
+
+def test_a_command_does_not_wait_for_what_only_the_gateway_needs() -> None:
+    script = "import sys, lockkeep.cli; print(*({'mcp', 'uvicorn', 'starlette', 'httpx2', 'pydantic'} & set(sys.modules)))"
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert ran.stdout.split() == []
 
 
 # -- every command ----------------------------------------------------------------------------------------------
@@ -440,16 +450,18 @@ def test_a_link_to_the_inbox_is_ones_own(place: Place) -> None:
 async def test_a_broken_folder_comes_into_force_neither_whole_nor_in_part(
     place: Place, launcher: Launcher
 ) -> None:
-    rules = place.folder / "policies" / "leads.yaml"
-    good = rules.read_text(encoding="utf-8")
+    rules, tests = (place.folder / "policies" / name for name in ("leads.yaml", "tests/leads.test.yaml"))
+    good = {file: file.read_text(encoding="utf-8") for file in (rules, tests)}
     broken = {
-        "unreadable": (good + "  crm.update: {allow: [\n", 3),
-        "unknown role": (good + "  crm.update: {allow: [nobody-ever]}\n", 3),
-        "test fails": (good.replace("allow: anyone", "allow: [sales-lead]"), 4),
+        "unreadable": (rules, good[rules] + "  crm.update: {allow: [\n", 3),
+        "unknown role": (rules, good[rules] + "  crm.update: {allow: [nobody-ever]}\n", 3),
+        "wrong test": (tests, good[tests] + "  - {nonsense: 1}\n", 3),
+        "test fails": (rules, good[rules].replace("allow: anyone", "allow: [sales-lead]"), 4),
     }
     async with launcher.gateway(place):
-        for name, (text, code) in broken.items():
-            rules.write_text(text, encoding="utf-8")
+        for name, (file, text, code) in broken.items():
+            for each, whole in good.items():
+                each.write_text(text if each == file else whole, encoding="utf-8")
             activated = await command(place.environ, "policy", "activate", "--json")
             before = snapshot(place)
             added = await command(place.environ, "people", "add", "eve", "--group", "sales", "--json")

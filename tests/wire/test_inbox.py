@@ -470,8 +470,8 @@ async def test_anybody_with_the_duty_stops_and_a_second_person_lets_it_run_again
 @pytest.mark.parametrize(
     ("scope", "reason", "status"),
     [
-        ("", "r", 400),
-        ("everything", "r", 400),
+        ("", "r", 409),
+        ("everything", "r", 409),
         ("tool:", "r", 400),
         ("all", "  ", 400),
         ("tool:<b>", "r", 400),

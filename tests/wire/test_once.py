@@ -114,6 +114,32 @@ async def test_thirty_equal_calls_at_once_have_one_effect_and_one_answer(tmp_pat
 
 
 @pytest.mark.promise("P2")
+async def test_equal_calls_that_all_passed_the_gates_are_told_apart_by_the_claim(tmp_path: Path) -> None:
+    through, answers = list[int](), list[CallToolResult]()
+    async with house(tmp_path, hold_s=10) as home, home.client() as client:
+        original, all_there = home.gateway.pipeline.gates["policy"], anyio.Event()
+
+        async def together(call: Any) -> Any:
+            verdict = await original(call)
+            through.append(1)
+            if len(through) == 5:
+                all_there.set()
+            await all_there.wait()
+            return verdict
+
+        home.gateway.pipeline.gates["policy"] = together  # pyright: ignore[reportIndexIssue]
+
+        async def one() -> None:
+            answers.append(await send(client, "shop.write", WRITE))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(one)
+    assert [said(answer) for answer in answers] == [{"applied": True, "id": "t1"}] * 5
+    assert len(home.shop.effects) == 1
+
+
+@pytest.mark.promise("P2")
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_host_that_hangs_up_changes_nothing(tmp_path: Path, era: Era) -> None:
     shop, go = Shop(), anyio.Event()

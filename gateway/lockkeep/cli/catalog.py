@@ -10,7 +10,6 @@ import anyio
 import typer
 import yaml
 
-from lockkeep.app import embedded_environment
 from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.policy import activate_folder
 from lockkeep.cli.show import AsJson, data, fail, say
@@ -26,7 +25,6 @@ from lockkeep.upstream import (
     Listing,
     Lock,
     Proposal,
-    Supervisor,
     accept,
     diff,
     propose,
@@ -267,6 +265,10 @@ def _propose_all(
 
 def _listings(wanted: list[Integration], place: Here) -> dict[str, Listing]:
     """What each server lists; IntegrationDown with the reason if one does not answer."""
+
+    # the gateway's half: only commands that ask servers wait for its imports
+    from lockkeep.app import embedded_environment
+    from lockkeep.upstream import Supervisor
 
     async def ask() -> dict[str, Listing]:
         supervisor = Supervisor(

@@ -2,12 +2,13 @@
 
 import getpass
 import os
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from lockkeep.app import random_id, utc_now
 from lockkeep.errors import NotAllowed, NotFound
 from lockkeep.ledger import callers
 from lockkeep.model import Person
@@ -16,6 +17,14 @@ from lockkeep.policy.inforce import InForce
 from lockkeep.policy.people import People
 from lockkeep.settings import Settings, from_environment
 from lockkeep.store import Store
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def random_id(kind: str) -> str:
+    return f"{kind}_{secrets.token_hex(10)}"
 
 
 @dataclass(frozen=True)

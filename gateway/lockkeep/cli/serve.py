@@ -3,14 +3,11 @@
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
-import httpx2
 import typer
 
-from lockkeep.app import Gateway
-from lockkeep.app import serve as run
 from lockkeep.cli.here import here, utc_now
 from lockkeep.cli.policy import activate_folder
 from lockkeep.cli.show import AsJson, ago, data, fail, fields, rows, say
@@ -22,6 +19,9 @@ from lockkeep.settings import from_environment
 from lockkeep.store import Store
 from lockkeep.store.folder import serving
 
+if TYPE_CHECKING:
+    from lockkeep.app import Gateway
+
 
 def serve(
     watch: Annotated[
@@ -29,6 +29,8 @@ def serve(
     ] = False,
 ) -> None:
     """Run the gateway, its inbox and health addresses until Ctrl-C."""
+    from lockkeep.app import serve as run  # web and protocol libraries: no other command waits for them
+
     settings = from_environment()
     with here(must_exist=False) as place:
         if place.rules is None:
@@ -38,7 +40,7 @@ def serve(
                 f"the folder {settings.policies} differs from what is in force; `lockkeep policy activate` brings it into force"
             )
 
-    def started(gateway: Gateway) -> None:
+    def started(gateway: "Gateway") -> None:
         say(f"lockkeep serves {settings.url}/mcp, inbox {settings.url}/inbox, data in {settings.data}")
         for state in gateway.supervisor.states():
             say(f"  {state.integration}: {'up' if state.up else f'down ({state.reason})'}")
@@ -48,7 +50,7 @@ def serve(
     anyio.run(lambda: run(settings, started=started))
 
 
-async def _watch(gateway: Gateway) -> None:
+async def _watch(gateway: "Gateway") -> None:
     """The folder comes into force when it changed and checks; otherwise the last good set stays."""
     known = dict(gateway.in_force.current.files) if gateway.in_force.current else {}
     while True:
@@ -95,6 +97,8 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _integrations(url: str) -> list[str]:
+    import httpx2
+
     try:
         said = httpx2.get(f"{url}/readyz", timeout=2).json()
     except (httpx2.HTTPError, ValueError):

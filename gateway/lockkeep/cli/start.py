@@ -10,7 +10,6 @@ from typing import Annotated
 import anyio
 import typer
 
-from lockkeep.app import embedded_environment
 from lockkeep.cli.here import here, random_id, utc_now
 from lockkeep.cli.policy import activate_folder
 from lockkeep.cli.show import AsJson, data, fail, say
@@ -20,7 +19,7 @@ from lockkeep.policy import gatewayfile
 from lockkeep.policy.bundle import GATEWAY, LOCK, PEOPLE
 from lockkeep.policy.positions import Problems, parse
 from lockkeep.settings import from_environment
-from lockkeep.upstream import Lock, Supervisor, accept, propose, write_lock
+from lockkeep.upstream import Lock, accept, propose, write_lock
 
 STARTER = (GATEWAY, PEOPLE, "leads.yaml", "tests/leads.test.yaml")
 ADMIN = "ADMIN"
@@ -89,6 +88,10 @@ def _write(folder: Path, admin: str) -> None:
 
 async def _lock(folder: Path, data_folder: Path) -> str:
     """The embedded servers' tools as they are in this release: whoever installed us accepts them by that."""
+    # the gateway's half: only commands that ask servers wait for its imports
+    from lockkeep.app import embedded_environment
+    from lockkeep.upstream import Supervisor
+
     root = parse(GATEWAY, (folder / GATEWAY).read_text(encoding="utf-8"), Problems())
     if root is None:
         raise IntegrationDown(GATEWAY)

@@ -81,10 +81,9 @@ async def decide(
     course = _Course(call, {**env, STEPS: [MOST_STEPS]}, rules.lookups, given=given)
     basis = Basis(generation=generation)
     try:
-        selected = sorted(
-            rules.rules, key=lambda rule: rule.id
-        )  # the order of files and entries decides nothing
-        selected = [rule for rule in selected if _for_caller(rule, course)]
+        # by id: the order of files and entries decides nothing
+        in_order = sorted(rules.rules, key=lambda rule: rule.id)
+        selected = [rule for rule in in_order if _for_caller(rule, course)]
         basis = replace(basis, rules=digest_of(selected, rules.lookups))
         verdict = await _verdict(selected, course, look_up)
         shares = () if isinstance(verdict, Deny) else _shares(course, zone)

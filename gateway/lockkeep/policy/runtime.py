@@ -40,7 +40,7 @@ from lockkeep.policy.values import (
 
 STEPS = "$steps"
 MOST_STEPS = 20_000
-ITEMS_PER_STEP = 20  # `in` walks a list, too
+ITEMS_PER_STEP = 5  # `in` walks a list, too
 __all__ = [
     "LONGEST", "MISSING", "MOST_STEPS", "STEPS", "Env", "EvalError", "FailedLookup", "Missing", "Money", "Unclear", "Value",
     "add", "among", "as_json", "attribute", "bounded", "converted", "divide", "is_array", "is_object", "kind_of", "like",

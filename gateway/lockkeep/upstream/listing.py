@@ -1,13 +1,17 @@
 """What a server lists, page by page, as frozen values."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import mcp_types as types
-from mcp import Client
+from typing import TYPE_CHECKING
 
 from lockkeep.errors import LockkeepError
 from lockkeep.model import Json
+
+if TYPE_CHECKING:  # who only reads a lock does not wait for the SDK
+    import mcp_types as types
+    from mcp import Client
 
 MAX_PAGES = 100
 EFFECT = "lockkeep/effect"

@@ -117,8 +117,8 @@ def test_an_untouched_chain_is_sound_also_against_its_head(rows: Rows) -> None:
 def test_the_first_thing_said_names_what_was_done_and_where(
     rows: Rows, tamper: Tamper, kind: str, place: int
 ) -> None:
-    if tamper in (deleted, deleted_and_renumbered) and place == SIZE:
-        pytest.skip("the last record: that is truncation")
+    if tamper in (deleted, deleted_and_renumbered):
+        place = min(place, SIZE - 1)  # the last record is gone: that is truncation
     found = audit.verify(tamper(rows, place))
     first = min(place, place - 3) if tamper is swapped and place + 3 > SIZE else place
 

@@ -14,7 +14,7 @@ from lockkeep.policy.parser import parse
 from lockkeep.policy.runtime import MOST_STEPS, STEPS, Env
 from lockkeep.policy.scope import scope_of
 from lockkeep.policy.types import Type, of_schema
-from lockkeep.prepare import Known, prepare
+from lockkeep.prepare import known_of, prepare
 from lockkeep.upstream import Accepted, Lock, write_lock
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -159,11 +159,7 @@ def call(
     request = Request(
         id="call_1", tool=ALL[name].exported, arguments=arguments, user=user, agent=agent, host="h", at=now
     )
-    effects = current.effects_of(name)
-    known = Known(
-        tool=ALL[name], effects=effects, roles=current.people.roles(user), generation=current.generation
-    )
-    return prepare(request, known)
+    return prepare(request, known_of(current, ALL[name], current.people.roles(user)))
 
 
 class LookUps:

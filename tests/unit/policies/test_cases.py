@@ -8,7 +8,7 @@ from lockkeep.model import Request, Tool, ToolCall
 from lockkeep.policy import cases
 from lockkeep.policy.bundle import load
 from lockkeep.policy.positions import Problems
-from lockkeep.prepare import Known, prepare
+from lockkeep.prepare import known_of, prepare
 
 RULES = policy(
     """
@@ -54,8 +54,7 @@ def run(case: str) -> list[str]:
     assert problems.found == []
 
     def prepared(request: Request, tool: Tool, roles: frozenset[str]) -> ToolCall:
-        known = Known(tool=tool, effects=loaded.effects_of(tool.name), roles=roles, generation=0)
-        return prepare(request, known)
+        return prepare(request, known_of(loaded, tool, roles))
 
     async def all_of_them() -> list[str]:
         return [

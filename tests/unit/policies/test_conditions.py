@@ -212,15 +212,15 @@ def test_times_are_compared_as_moments(at: str, text: str) -> None:
 def test_an_hour_is_an_hour_on_the_night_the_clocks_go_back() -> None:
     first = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))  # and again an hour later
     assert holds(
-        "(now + 1 hour) - now == 1 hour && now + 1 hour > now && (now + 2 hours) - now == 120 minutes",
-        at=first,
+        "(now + 1 hour) - now == 1 hour && now + 1 hour > now && now + 1 hour != now && (now + 2 hours) - now == 120 minutes",
+        now=first,
     )
     assert holds("now + 24 hours == now + 1 day && (now + 1 day) - now == 24 hours", now=first)
 
 
 def test_a_decision_has_a_bounded_number_of_loop_steps() -> None:
     many = list(range(150))
-    assert holds("numbers.all(i, numbers.exists(j, j == i) || true)", numbers=list(range(100)))
+    assert holds("numbers.all(i, i >= 0)", numbers=list(range(1000)))
     with pytest.raises(EvalError, match=f"more than {MOST_STEPS} steps"):
         holds("numbers.all(i, numbers.all(j, j >= 0))", numbers=many)
     with pytest.raises(EvalError, match="steps"):

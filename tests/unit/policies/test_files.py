@@ -87,10 +87,11 @@ def test_what_is_no_zone_is_told(zone: str) -> None:
     assert (found.zone, [each.place.line for each in problems.found]) == ("UTC", [3])
 
 
-def test_a_manifest_is_its_entries_without_those_somebody_must_look_at() -> None:
+def test_a_manifest_is_its_entries() -> None:
     problems = Problems()
-    text = "api: lockkeep/v1\nmanifest: crm\ntools:\n  get: {class: read, pii: [result.x]}\n  put: {class: write, review: true}\n"
-    assert manifest.read(node(text), problems) == ("crm", {"get": {"class": "read", "pii": ["result.x"]}})
+    text = "api: lockkeep/v1\nmanifest: crm\ntools:\n  get: {class: read, pii: [result.x]}\n  put: {class: write}\n"
+    entries = {"get": {"class": "read", "pii": ["result.x"]}, "put": {"class": "write"}}
+    assert manifest.read(node(text), problems) == ("crm", entries)
     assert problems.found == []
 
 

@@ -7,16 +7,19 @@ from tests.unit.policies.room import A_LEAD, LookUps, call, decide, policy, rule
 
 from lockkeep.model import Deny, RequireApproval
 
+ASSIGN: dict[str, Any] = {"kind": "lead", "id": "l", "owner": "o"}
 
-async def told(say: str, fix: str = "", *, name: str = "crm.assign", read: str = "", **arguments: Any) -> Any:
-    given = {"kind": "lead", "id": "l", "owner": "o"} if name == "crm.assign" else {}
+
+async def told(
+    say: str, fix: str = "", *, name: str = "crm.assign", read: str = "", given: Any = None
+) -> Deny:
+    """What the denial of a call with these arguments says."""
+    arguments: dict[str, Any] = given or ASSIGN
     text = policy(
         f"{name}:\n  allow: anyone\n  deny: [{{when: true, say: '{say}', fix: '{fix}'}}]", read=read
     )
     current = rules(text.replace(", fix: ''", ""))
-    verdict = (
-        await decide(current, call(current, name, **{**given, **arguments}), LookUps(crm_get=A_LEAD))
-    ).verdict
+    verdict = (await decide(current, call(current, name, **arguments), LookUps(crm_get=A_LEAD))).verdict
     assert isinstance(verdict, Deny)
     return verdict
 
@@ -46,7 +49,7 @@ async def test_without_say_the_condition_is_the_reason_and_without_fix_nothing_h
 
 async def test_money_has_its_currency_and_what_is_missing_is_unknown() -> None:
     arguments = {"payment_id": "p", "amount_minor": 95_000, "currency": "EUR"}
-    said = await told("{amount}, {call.amount}, {why}.", name="billing.refund", **arguments)
+    said = await told("{amount}, {call.amount}, {why}.", name="billing.refund", given=arguments)
     assert said.reason == "950.00 EUR, 950.00 EUR, (unknown)."
 
 
@@ -60,7 +63,7 @@ async def test_money_has_its_currency_and_what_is_missing_is_unknown() -> None:
     ],
 )
 async def test_a_callers_value_is_cut_and_has_no_control_characters(value: str, shown: str) -> None:
-    assert (await told("<{id}>", id=value)).reason == f"<{shown}>"
+    assert (await told("<{id}>", given={**ASSIGN, "id": value})).reason == f"<{shown}>"
 
 
 async def test_a_denial_makes_no_look_up_for_its_words_alone() -> None:

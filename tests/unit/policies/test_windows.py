@@ -85,7 +85,8 @@ async def test_every_limit_that_fires_takes_a_share_and_a_denied_call_takes_none
     )
 
     async def shares(**arguments: Any) -> list[int]:
-        wanted = call(current, "crm.assign", **{"kind": "lead", "id": "l", "owner": "o", **arguments})
+        given: dict[str, Any] = {"kind": "lead", "id": "l", "owner": "o", **arguments}
+        wanted = call(current, "crm.assign", **given)
         return [share.most for share in (await decide(current, wanted)).basis.shares]
 
     assert await shares() == [5]

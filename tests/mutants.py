@@ -1,0 +1,106 @@
+"""Every guard, switched off on purpose, must turn a test red: `make mutants`. Works on a copy of the tree."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WIRE = "tests/wire/"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A guard (named by its promise), the text that makes it, what it becomes, and the tests that must see it."""
+
+    promise: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant("P1 policy gate", "policy/engine.py", "return _not_allowed(course.call)", "return _combined(course)", "test_life_of_a_call.py"),
+    Mutant("P1 arguments gate", "pipeline.py", '"switch", "arguments", "policy"', '"switch", "policy"', "test_life_of_a_call.py"),
+    Mutant("P1 service tools", "app.py", "if tool is not None and not tool.offered:", "if False:", "test_life_of_a_call.py"),
+    Mutant("P1 claim on record", "ledger/claims.py", '"call.claimed"', '"call.settled"', "test_life_of_a_call.py"),
+    Mutant("P2 repeats", "ledger/calls.py", "    if call.reads:\n        return None", "    return None", "test_once.py"),
+    Mutant(
+        "P2 repeats inside the claim", "ledger/claims.py",
+        "        if call.agreed is None and (known := _repeated(tx, call)):\n            return self._deny(tx, call, known, findings) if isinstance(known, Deny) else known\n        if no := _doubt",
+        "        if no := _doubt", "test_once.py",
+    ),
+    Mutant("P2 own task", "pipeline.py", "await self.in_own_task(partial(self._execute, call, verdict.arguments, findings))",
+           "await self._execute(call, verdict.arguments, findings)", "test_once.py"),
+    Mutant("P2 doubt closes the subject", "ledger/claims.py", "if call.reads or call.subject is None:", "if True:", "test_once.py"),
+    Mutant("P2 start-up sweep", "app.py", "await ledger.sweep(start=True)", "pass", "test_once.py"),
+    Mutant("P2 one gateway", "store/folder.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", "test_once.py"),
+    Mutant("P3 bound", "gates/approval.py", 'same = row is not None and row["bound"] ==', 'same = row is not None or row["bound"] ==', "test_approvals.py"),
+    Mutant("P3 bound holds the rules", "ledger/digests.py", '"rules": rules,', '"rules": "",', "test_approvals.py"),
+    Mutant("P3 bound holds the pin", "ledger/digests.py", '"pin": call.pin,', '"pin": "",', "test_approvals.py"),
+    Mutant("P3 vote over what was shown", "ledger/approvals.py", 'if len(shown) < 12 or not row["bound"].startswith(shown):', "if False:", "test_approvals.py"),
+    Mutant("P3 gates again after the vote", "gates/approval.py", "and not approvals.waits_for(store.read, row, people)", "", "test_approvals.py"),
+    Mutant("P4 own call", "ledger/approvals.py", 'elif person.id in (row["requester"], owner):', "elif False:", "test_approvals.py"),
+    Mutant("P4 one place each", "ledger/approvals.py", "if index not in taken or seat(taken[index], tried):", "if True:", "test_approvals.py"),
+    Mutant("P4 agents have no vote", "ledger/approvals.py", "if person is None:\n        return Refusal(", "if False:\n        return Refusal(", "test_approvals.py"),
+    Mutant("P5 switch gate and claim", "ledger/switches.py", "return min(found, key=lambda switch: switch.mode != \"kill\", default=None)", "return None", "test_switches.py"),
+    Mutant("P5 claim reads switches", "ledger/claims.py", "if stop is not None:", "if False:", "test_switches.py"),
+    Mutant("P5 right before the send", "pipeline.py", "self.ledger.halted(claim) or await", "await", "test_switches.py"),
+    Mutant("P5 parked calls are cancelled", "ledger/switches.py", "_cancel_parked(tx, switch, now)", "pass", "test_switches.py"),
+    Mutant("P5 a second person lifts", "ledger/switches.py", "if own and not self_allowed:", "if False:", "test_switches.py"),
+    Mutant("P6 a failing gate", "gates/__init__.py", "    except Exception:\n", "    except ZeroDivisionError:\n", "test_fails_closed.py"),
+    Mutant("P6 a failing look-up", "policy/engine.py", "for rule, error in sorted(course.errors,", "for rule, error in sorted([],", "test_fails_closed.py"),
+    Mutant("P6 a changed tool", "gates/arguments.py", "if changed is not None:", "if False:", "test_fails_closed.py"),
+    Mutant("P6 no token", "ledger/callers.py", "AND revoked_at IS NULL", "", "test_address.py"),
+    Mutant("P7 chain", "ledger/audit.py", '"prev": prev', '"prev": GENESIS', "test_once.py"),
+    Mutant("P12 rules at the claim", "ledger/claims.py", 'newest["id"] != basis.generation', "False", "test_fails_closed.py"),
+    Mutant("P12 whole set", "policy/bundle.py", "return (None, sorted(problems.found", "return (loaded, sorted(problems.found", "test_fails_closed.py"),
+)  # fmt: skip
+
+
+def survives(mutant: Mutant, tree: Path) -> str:
+    """Why the mutant lives on; empty if a test caught it."""
+    file = tree / "gateway" / "lockkeep" / mutant.file
+    text = file.read_text(encoding="utf-8")
+    if mutant.file == "ledger/callers.py":
+        file = tree / "gateway" / "lockkeep" / "store" / "callers.sql"
+        text = file.read_text(encoding="utf-8")
+    if text.count(mutant.old) < 1:
+        return "its text is not in the file any more: mend the list"
+    file.write_text(text.replace(mutant.old, mutant.new, 1), encoding="utf-8")
+    try:
+        env = {
+            **os.environ,
+            "PYTHONPATH": f"{tree / 'gateway'}{os.pathsep}{tree / 'servers'}{os.pathsep}{tree / 'clients'}",
+        }
+        command = [sys.executable, "-m", "pytest", "-q", "-x", WIRE + mutant.tests]
+        done = subprocess.run(
+            command, cwd=tree, env=env, capture_output=True, text=True, check=False, timeout=300
+        )
+    finally:
+        file.write_text(text, encoding="utf-8")
+    return "" if done.returncode == 1 else f"no test failed (exit {done.returncode})"
+
+
+def main(wanted: list[str]) -> int:
+    lives = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(
+            ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", "node_modules", "__pycache__")
+        )
+        for mutant in MUTANTS:
+            if wanted and not any(word in mutant.promise for word in wanted):
+                continue
+            why = survives(mutant, tree)
+            lives += bool(why)
+            print(f"{'LIVES ' if why else 'caught'}  {mutant.promise:<34} {why}", flush=True)
+    return 1 if lives else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
