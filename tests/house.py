@@ -14,16 +14,17 @@ import httpx2
 import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolRequest, CallToolRequestParams, CallToolResult
+from mcp_types import CallToolRequest, CallToolRequestParams, CallToolResult, RequestParamsMeta
 
 from lockkeep.app import Gateway, random_id, running, utc_now
 from lockkeep.ledger import approvals, audit, callers, generations, switches
 from lockkeep.ledger.approvals import Refusal, Voted
-from lockkeep.model import Switch
+from lockkeep.model import Switch, is_object
 from lockkeep.policy.bundle import load
 from lockkeep.settings import Settings
 from lockkeep.store import Store
 from lockkeep.upstream import Lock, Supervisor, accept, propose, write_lock
+from lockkeep.upstream.opening import Build
 from shop import Shop
 
 Era = Literal["2026-07-28", "2025-11-25"]
@@ -100,11 +101,11 @@ class House:
         """A real MCP client of that revision, signed in as user and agent."""
         headers = {"Authorization": f"Bearer {await self.token(user, agent)}"}
         mode = "modern" if era == "2026-07-28" else "legacy"
-        async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
-            async with Client(
-                streamable_http_client(f"{self.url}/mcp", http_client=http), **_mode(mode, era)
-            ) as client:
-                yield client
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http,
+            Client(streamable_http_client(f"{self.url}/mcp", http_client=http), **_mode(mode, era)) as client,
+        ):
+            yield client
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any] | None = None, *, user: str = "ana", agent: str = "robot",
@@ -172,9 +173,14 @@ class House:
         assert rules is not None
         assert listing is not None
         proposal = propose(rules.integrations[integration], listing)
-        files = {**current.files, "catalog.lock.json": write_lock(accept(rules.lock, proposal, proposal.hash))}
+        files = {
+            **current.files,
+            "catalog.lock.json": write_lock(accept(rules.lock, proposal, proposal.hash)),
+        }
         await self.store.write(
-            lambda tx: generations.activate(tx, files, after=current.id, by="test", reason="accept", now=utc_now())
+            lambda tx: generations.activate(
+                tx, files, after=current.id, by="test", reason="accept", now=utc_now()
+            )
         )
 
     def audit(self) -> list[dict[str, Any]]:
@@ -199,12 +205,17 @@ async def house(
     shop: Shop | None = None,
     *,
     hold_s: float = 0.0,
-    servers: Callable[[str], Any] | None = None,
+    servers: Callable[[str], Build] | None = None,
     **files: str,
 ) -> AsyncGenerator[House]:
     """A gateway over `folder`; a second one over the same folder goes on where the first one ended."""
     shop = shop or Shop()
-    build = servers or (lambda _name: shop.build)
+    own = shop
+
+    def in_process(_name: str) -> Build:
+        return own.build
+
+    build = servers or in_process
     settings = Settings(
         data=folder / "data", policies=folder / "policies", port=free_port(), hold_s=hold_s, stop_s=2
     )
@@ -224,7 +235,9 @@ async def send(
     meta: Mapping[str, Any] | None = None,
 ) -> CallToolResult:
     params = CallToolRequestParams(
-        name=tool.replace(".", "_", 1), arguments=dict(arguments or {}), _meta=dict(meta) if meta else None
+        name=tool.replace(".", "_", 1),
+        arguments=dict(arguments or {}),
+        _meta=RequestParamsMeta(**meta) if meta else None,
     )
     return await client.session.send_request(
         CallToolRequest(params=params), CallToolResult, request_read_timeout_seconds=50
@@ -232,9 +245,9 @@ async def send(
 
 
 def said(result: CallToolResult) -> dict[str, Any]:
-    content = result.structured_content
-    assert isinstance(content, dict)
-    return content
+    content: Any = result.structured_content
+    assert is_object(content)
+    return dict(content)
 
 
 def text(result: CallToolResult) -> str:
@@ -251,15 +264,15 @@ def _mode(mode: str, era: Era) -> dict[str, Any]:
     return {"mode": "legacy"} if mode == "legacy" else {"mode": era}
 
 
-async def _activate(settings: Settings, build: Callable[[str], Any], files: Mapping[str, str]) -> None:
+async def _activate(settings: Settings, build: Callable[[str], Build], files: Mapping[str, str]) -> None:
     """Generation 1: the house's files, or the test's own, with the catalog as the servers list it."""
     texts = {"gateway.yaml": GATEWAY, "people.yaml": PEOPLE, "rules.yaml": ALLOW_ALL}
     texts |= {f"{name.replace('__', '/')}.yaml": text for name, text in files.items()}
     loaded, problems = (
         load({**texts, "rules.yaml": ALLOW_ALL.split("tools:")[0]}) if "gateway" not in files else load(texts)
     )
-    integrations = loaded.integrations if loaded else {}
     assert loaded is not None, problems
+    integrations = loaded.integrations
     lock = Lock()
     supervisor = Supervisor(integrations.values(), on_change=lambda _: None, servers=build, environ={})
     async with supervisor.running():

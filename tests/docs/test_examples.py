@@ -22,7 +22,7 @@ from lockkeep.policy import cases
 from lockkeep.policy.bundle import PolicySet, load, read_folder
 from lockkeep.policy.editing import with_entry
 from lockkeep.policy.positions import Problems
-from lockkeep.prepare import Known, prepare
+from lockkeep.prepare import known_of, prepare
 from lockkeep.surface.answers import denied
 
 RUNNABLE = ("console", "python", "yaml")
@@ -189,9 +189,7 @@ def _test_of(block: Block) -> dict[str, str]:
 
 def _results(loaded: PolicySet) -> list[cases.Result]:
     def prepared(request: Request, tool: Any, roles: frozenset[str]) -> Any:
-        known = Known(
-            tool=tool, effects=loaded.effects_of(tool.name), roles=roles, generation=loaded.generation
-        )
+        known = known_of(loaded, tool, roles)
         return prepare(request, known)
 
     async def all_of_them() -> list[cases.Result]:
@@ -202,9 +200,7 @@ def _results(loaded: PolicySet) -> list[cases.Result]:
 
 def _refusal(loaded: PolicySet, said: Mapping[str, Any]) -> Deny:
     tool = loaded.tools[said["tool"]]
-    known = Known(
-        tool=tool, effects=loaded.effects_of(tool.name), roles=loaded.people.roles("ada"), generation=0
-    )
+    known = known_of(loaded, tool, loaded.people.roles("ada"))
     request = Request(
         id="call_1", tool=tool.exported, arguments=said["arguments"], user="ada", agent="lead-router", host="readme",
         at=cases.START,

@@ -9,9 +9,9 @@ from typing import Any
 
 import anyio
 import pytest
-from house import House, house
 from mcp import Client, StdioServerParameters, stdio_client
 
+from house import House, house
 from lockkeep_client import Denied, GatewayClient, GatewayClientSync, NotLoggedIn, Pending, Succeeded
 
 ASK = """\

@@ -581,3 +581,10 @@ def _bound(page: str) -> str:
 
 def _row(home: House, asked: Mapping[str, Any]) -> dict[str, Any]:
     return dict(home.store.read.one("approval_get", id=asked["approval_id"]) or {})
+
+
+async def test_a_form_past_64_kb_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    async with house(tmp_path, rules=RULES) as home, stranger(home) as nobody:
+        answer = await nobody.http.post("/sign-in", data={"code": "x" * 70_000})
+
+    assert (answer.status_code, answer.text) == (413, "This form is too large.")

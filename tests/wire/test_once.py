@@ -75,6 +75,27 @@ async def test_a_key_used_for_other_arguments_is_a_conflict(tmp_path: Path) -> N
 
 
 @pytest.mark.promise("P2")
+async def test_a_denied_call_does_not_hold_its_key(tmp_path: Path) -> None:
+    key = {"lockkeep/idempotency_key": "k1"}
+    async with house(tmp_path) as home:
+        wrong = await home.call("shop.write", {"id": "t1"}, meta=key)
+        right = await home.call("shop.write", WRITE, meta=key)
+
+        assert (said(wrong)["code"], mark(right)["outcome"]) == ("arguments.invalid", "succeeded")
+
+
+@pytest.mark.promise("P2")
+async def test_a_step_of_a_run_is_no_other_tools_step(tmp_path: Path) -> None:
+    step = {"lockkeep/run": "run_1", "lockkeep/step": "assign"}
+    async with house(tmp_path) as home:
+        await home.call("shop.write", WRITE, meta=step)
+        other = await home.call("shop.pay", {"id": "t1", "amount_minor": 1, "currency": "EUR"}, meta=step)
+
+        assert said(other)["code"] == "idempotency_conflict"
+        assert len(home.shop.effects) == 1
+
+
+@pytest.mark.promise("P2")
 async def test_a_key_longer_than_200_characters_is_refused(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         result = await home.call("shop.write", WRITE, meta={"lockkeep/idempotency_key": "k" * 201})
@@ -301,10 +322,10 @@ async def test_progress_of_the_tool_reaches_the_caller(tmp_path: Path) -> None:
             await more["progress"](1.0, 2.0, "half")
             return await original(claim, **more)
 
-        home.gateway.upstream.send = with_progress
+        home.gateway.upstream.send = with_progress  # pyright: ignore[reportAttributeAccessIssue]
 
-        async def hear(done: float, _total: float | None, _text: str | None) -> None:
-            heard.append(done)
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            heard.append(progress)
 
         await client.call_tool("shop_read", {"id": "t1"}, progress_callback=hear)
 

@@ -87,7 +87,7 @@ async def test_a_kill_between_the_claim_and_the_send_drops_the_call_unsent(tmp_p
             await home.throw()
             return claim
 
-        home.gateway.ledger.claim = then_killed
+        home.gateway.ledger.claim = then_killed  # pyright: ignore[reportAttributeAccessIssue]
         result = await home.call("shop.pay", PAY)
 
         assert said(result)["status"] == "failed"

@@ -12,7 +12,7 @@ from lockkeep.cli.show import AsJson, data, fail, fields, rows, say, terminal, w
 from lockkeep.errors import NotAllowed
 from lockkeep.ledger import approvals, calls
 from lockkeep.ledger.approvals import Decision, Refusal
-from lockkeep.model import ApprovalState, Json
+from lockkeep.model import ApprovalState, Json, Person
 from lockkeep.store import Row
 from lockkeep.surface.card import card
 
@@ -107,10 +107,18 @@ def _line(place: Here, row: Row) -> dict[str, Json]:
     return {**found, "waits_for": ", ".join(waits), "expires_at": when(row["expires_at"])}
 
 
+def _voter(place: Here) -> tuple[Person | None, str]:
+    """Whose token it is, or why it is nobody's who votes: such a try is on the record, too."""
+    try:
+        return place.person(), ""
+    except NotAllowed as error:
+        return None, str(error)
+
+
 def _vote(approval: str, decision: Decision, digest: str, reason: str, as_json: bool) -> None:
     with here() as place:
-        person = place.person()
-        if person is None:
+        person, why = _voter(place)
+        if person is None and not why:
             raise NotAllowed(
                 "a vote needs your own token: set LOCKKEEP_TOKEN, or LOCKKEEP_TOKEN_FILE to a file of mode 600"
             )
@@ -123,7 +131,7 @@ def _vote(approval: str, decision: Decision, digest: str, reason: str, as_json: 
             )
         )  # fmt: skip
         if isinstance(said, Refusal):
-            fail(f"the vote was not taken: {said.reason}")
+            fail(f"the vote was not taken: {why or said.reason}")
             raise typer.Exit(1)
         tool = calls.find(place.store.read, row["call"])["tool"]
         shown: dict[str, Json] = {

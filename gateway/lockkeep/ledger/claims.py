@@ -32,7 +32,10 @@ from lockkeep.store import Store, Tx
 
 DENIED_STANDS = timedelta(hours=24)
 CONFLICT = Deny(
-    "idempotency_conflict", "This idempotency key was used for another call.", "Use a new key.", "changed"
+    "idempotency_conflict",
+    "This idempotency key, or this step of the run, was used for another call.",
+    "Use a new one.",
+    "changed",
 )
 
 
@@ -311,11 +314,10 @@ def outcome_of(call: str, answer: Answer) -> Outcome:
 def _repeated(tx: Tx, call: ToolCall) -> Outcome | Deny | None:
     """What answers a repeat, or a no if its key is another call's; None if the earlier row leaves the way free."""
     row = calls.earlier(tx, call)
-    if row is not None and row["asked"] != call.asked and call.key is not None:
-        return CONFLICT
     if row is None or row["state"] in calls.FREE or row["state"] in calls.ASK_AGAIN:
-        return None
-    return calls.recorded(tx, row)
+        return None  # what was refused or did not happen holds no key: corrected arguments may use it
+    same = row["asked"] == call.asked if call.key is not None else row["tool"] == call.tool
+    return calls.recorded(tx, row) if same else CONFLICT
 
 
 def _retry_of(tx: Tx, call: ToolCall) -> str | None:

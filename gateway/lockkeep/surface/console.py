@@ -23,6 +23,7 @@ from lockkeep.surface.card import Card, card
 from lockkeep.surface.quoted import quoted
 
 COOKIE = "lockkeep_session"
+LARGEST_FORM = 64 * 1024  # bytes
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -113,6 +114,8 @@ class _Pages:
             return self._plain("Unknown host.", 421)
         if request.method == "GET":
             return self._page("sign_in.html", code=request.query_params.get("code", ""))
+        if _too_large(request):
+            return self._plain("This form is too large.", 413)
         form = await request.form()
         now = self.desk.clock()
         secret = await self.ledger.store.write(lambda tx: callers.sign_in(tx, str(form.get("code", "")), now))
@@ -143,6 +146,8 @@ class _Pages:
             if session is None or person is None:
                 return self._page("sign_in.html", 401, code="")
             if request.method == "POST":
+                if _too_large(request):
+                    return self._plain("This form is too large.", 413)
                 form = await request.form()
                 if not compare_digest(str(form.get("csrf")).encode(), session.csrf.encode()):
                     return self._plain("This form is not from your session. Go back, reload, try again.", 403)
@@ -267,3 +272,9 @@ async def _style(_: Request) -> Response:
         media_type="text/css",
         headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "max-age=300"},
     )
+
+
+def _too_large(request: Request) -> bool:
+    """Forms are small; one that does not say how large it is, is refused before it is read."""
+    length = request.headers.get("content-length", "")
+    return not length.isdigit() or int(length) > LARGEST_FORM
