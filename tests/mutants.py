@@ -79,7 +79,7 @@ def survives(mutant: Mutant, tree: Path) -> str:
         }
         command = [sys.executable, "-m", "pytest", "-q", "-x", WIRE + mutant.tests]
         done = subprocess.run(
-            command, cwd=tree, env=env, capture_output=True, text=True, check=False, timeout=300
+            command, cwd=tree, env=env, capture_output=True, encoding="utf-8", check=False, timeout=300
         )
     finally:
         file.write_text(text, encoding="utf-8")

@@ -104,7 +104,7 @@ def start(
             env=dict(env),
             check=True,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
         ).stdout
 
     lockkeep("init", "--admin", "ada")

@@ -222,7 +222,9 @@ class Launcher:
 
     def __init__(self) -> None:
         command = [sys.executable, str(doomed.__file__)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+        )
 
     def _order(self, order: Mapping[str, Any]) -> int:
         assert self._process.stdin is not None

@@ -22,7 +22,7 @@ def script(environ: Mapping[str, str], *words: str) -> Ran:
     """A command line of its own process, as people start it."""
     ran = subprocess.run(
         [sys.executable, "-c", "from lockkeep.cli import main; main()", *words],
-        env=environ, capture_output=True, text=True, timeout=60, check=False,
+        env=environ, capture_output=True, encoding="utf-8", timeout=60, check=False,
     )  # fmt: skip
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 

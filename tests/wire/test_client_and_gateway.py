@@ -109,7 +109,7 @@ async def test_the_clients_doctor_finds_a_healthy_gateway_healthy(tmp_path: Path
                 [sys.executable, "-m", "lockkeep_client", "doctor", "--json"],
                 env=env,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 check=False,
             )
 

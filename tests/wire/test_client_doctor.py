@@ -74,7 +74,9 @@ async def test_the_command_prints_json_and_ends_with_one_for_a_finding(tmp_path:
     env = {"HOME": str(tmp_path), "LOCKKEEP_TOKEN": TOKEN}
     async with StandIn().running() as gateway:
         fine = subprocess.run([*command, gateway.url], env=env, capture_output=True)
-    down = subprocess.run([*command[:4], "--url", gateway.url], env=env, capture_output=True, text=True)
+    down = subprocess.run(
+        [*command[:4], "--url", gateway.url], env=env, capture_output=True, encoding="utf-8"
+    )
 
     assert json.loads(fine.stdout) == {"url": f"{gateway.url}/mcp", "ok": True, "passed": ALL, "findings": []}
     assert (fine.returncode, down.returncode) == (0, 1)

@@ -119,7 +119,7 @@ def snapshot(place: Place) -> dict[str, str]:
 def test_a_command_does_not_wait_for_what_only_the_gateway_needs() -> None:
     script = "import sys, lockkeep.cli; print(*({'mcp', 'uvicorn', 'starlette', 'httpx2', 'pydantic'} & set(sys.modules)))"
     ran = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", timeout=60, check=True
     )
 
     assert ran.stdout.split() == []

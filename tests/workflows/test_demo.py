@@ -53,6 +53,6 @@ def _run(words: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
     """Its data goes below the test's own folder."""
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUTF8": "1"}
     return subprocess.run(
-        words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
         encoding="utf-8", timeout=LIMIT_S, check=False,
     )  # fmt: skip

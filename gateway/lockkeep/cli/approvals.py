@@ -132,7 +132,7 @@ def _vote(approval: str, decision: Decision, digest: str, reason: str, as_json: 
         )  # fmt: skip
         if isinstance(said, Refusal):
             fail(f"the vote was not taken: {why or said.reason}")
-            raise typer.Exit(1)
+            raise typer.Exit(2 if why else 1)
         tool = calls.find(place.store.read, row["call"])["tool"]
         shown: dict[str, Json] = {
             "id": row["id"],

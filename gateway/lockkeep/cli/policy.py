@@ -252,7 +252,7 @@ def _print(problems: Iterable[Problem], files: Mapping[str, str]) -> None:
     for each in problems:
         say(f"{each.place}: {each.level}: {each.message}")
         lines = files.get(each.place.file, "").splitlines()
-        if 0 < each.place.line <= len(lines):
+        if 0 < each.place.line <= len(lines) and each.code != "secret":
             say(f"    {lines[each.place.line - 1].replace(chr(9), ' ')}")
             say(f"    {' ' * (each.place.column - 1)}^")
         if each.hint:

@@ -261,7 +261,8 @@ async def test_a_workflow_the_gateway_does_not_have_ends_with_two_and_the_list(h
             "--workflow",
         ]
         wrong, right = (
-            subprocess.run([*command, name], capture_output=True, text=True) for name in ("lead", "leads")
+            subprocess.run([*command, name], capture_output=True, encoding="utf-8")
+            for name in ("lead", "leads")
         )
 
     assert (wrong.returncode, wrong.stderr) == (2, "The gateway has no workflow 'lead'. It has: leads.\n")

@@ -31,7 +31,7 @@ sys.exit(main(["connect", "json"]))
 
 
 def test_the_whole_client_imports_and_runs_without_mcp() -> None:
-    done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")
 
 

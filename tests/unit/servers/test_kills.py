@@ -22,7 +22,7 @@ KEY = "step-0001"
 def start(server: str, folder: Path, fault: str) -> subprocess.CompletedProcess[str]:
     arguments = json.dumps({**ASKED[server][1], "idempotency_key": KEY})
     command = [sys.executable, str(killed.__file__), server, str(folder), fault, arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30, check=False)
 
 
 @pytest.mark.crash

@@ -27,7 +27,10 @@ def test_the_folder_is_held_by_one_and_the_second_is_told_by_whom(tmp_path: Path
 
 def test_a_process_that_is_killed_holds_nothing(tmp_path: Path) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
     )
     try:
         assert holder.stdout is not None

@@ -137,7 +137,10 @@ def test_several_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
     file = tmp_path / "x.db"
     openers = [
         subprocess.Popen(
-            [sys.executable, "-c", OPEN, str(file)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", OPEN, str(file)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
         )
         for _ in range(4)
     ]

@@ -225,7 +225,7 @@ def test_only_its_owner_can_read_the_store_and_what_stands_beside_it(tmp_path: P
     out = subprocess.run(
         [sys.executable, "-c", script, str(folder / "x.db")],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
         timeout=60,
     ).stdout

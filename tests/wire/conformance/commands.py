@@ -18,7 +18,7 @@ LIMIT = 60.0
 def lockkeep(folder: Path, *command: str, environ: Mapping[str, str] | None = None) -> str:
     """What the command printed; its own words if it fails."""
     done = subprocess.run(
-        [LOCKKEEP, *command], cwd=folder, env=environment(environ), capture_output=True, text=True, timeout=LIMIT, check=False
+        [LOCKKEEP, *command], cwd=folder, env=environment(environ), capture_output=True, encoding="utf-8", timeout=LIMIT, check=False
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"lockkeep {' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")

@@ -30,7 +30,9 @@ def _of_wheel(path: str) -> Path | None:
 
 
 def _major(path: str | Path) -> int:
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
+    said = subprocess.run(
+        [path, "--version"], capture_output=True, encoding="utf-8", timeout=20, check=False
+    ).stdout
     digits = said.removeprefix("v").partition(".")[0]
     return int(digits) if digits.isdigit() else 0
 

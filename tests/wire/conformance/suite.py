@@ -71,7 +71,7 @@ def played(url: str, revision: str, out: Path) -> Run:
     command = [str(node()), str(PROGRAM), "server", "--url", url, "--requirements", revision]
     baseline = ["--expected-failures", str(EXPECTED), "-o", str(out)]
     done = subprocess.run(
-        [*command, *baseline], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False
+        [*command, *baseline], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=LIMIT, check=False
     )  # fmt: skip
     said = COLOUR.sub("", done.stdout + done.stderr)
     return Run(revision, done.returncode, said, _checks(out))

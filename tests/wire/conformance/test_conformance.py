@@ -31,7 +31,7 @@ def test_the_gateway_conforms_in_both_revisions() -> None:
         pytest.skip(reason)
 
     done = subprocess.run(
-        [sys.executable, HERE / "run.py"], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, HERE / "run.py"], capture_output=True, encoding="utf-8", timeout=300, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
