@@ -41,4 +41,8 @@ async def test_a_program_alone_reaches_the_given_port_and_nothing_else(tmp_path:
                     code = await ended(command, tmp_path, {}, tmp_path / "said")
 
     assert code == 0
-    assert json.loads((tmp_path / "said").read_text(encoding="utf-8")) == ["HTTP/1.1", "ConnectionRefusedError", "OSError"]
+    assert json.loads((tmp_path / "said").read_text(encoding="utf-8")) == [
+        "HTTP/1.1",
+        "ConnectionRefusedError",
+        "OSError",
+    ]

@@ -54,5 +54,5 @@ def _run(words: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUTF8": "1"}
     return subprocess.run(
         words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
-        encoding="utf-8", timeout=LIMIT_S, check=False,
+        timeout=LIMIT_S, check=False,
     )  # fmt: skip
