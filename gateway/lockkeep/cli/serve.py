@@ -47,7 +47,7 @@ def serve(
         if watch:
             gateway.tasks.start_soon(_watch, gateway)
 
-    anyio.run(lambda: run(settings, started=started))
+    anyio.run(lambda: run(settings, started=started), backend_options={"use_uvloop": sys.platform != "win32"})
 
 
 async def _watch(gateway: "Gateway") -> None:
