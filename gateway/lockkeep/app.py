@@ -31,20 +31,20 @@ from lockkeep.model import Answer, Claim, Json, Outcome, Request, Tool, Tools
 from lockkeep.pipeline import Pipeline
 from lockkeep.policy.inforce import InForce
 from lockkeep.policy.manifest import Effects
-from lockkeep.prepare import Known, known_of
+from lockkeep.prepare import Known, known_of, no_rules
 from lockkeep.reconcile import Reconciler
 from lockkeep.rounds import Rounds
 from lockkeep.settings import Settings
-from lockkeep.store import Store, Tx
+from lockkeep.store import Store
 from lockkeep.store.folder import served
 from lockkeep.surface import console, health, web
 from lockkeep.surface.hold import Holds
 from lockkeep.surface.mcp import Surface
+from lockkeep.surface.refusals import Sparing
 from lockkeep.upstream import Progress, ReadFailed, Supervisor, Upstream
 from lockkeep.upstream.opening import Build, installed_server
 
 logger = logging.getLogger("lockkeep")
-REFUSALS_A_MINUTE = 60
 
 
 def utc_now() -> datetime:
@@ -74,10 +74,11 @@ class Gateway:
     reconciler: Reconciler = field(init=False)
     _progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
     _wires: set[anyio.Event] = field(default_factory=set[anyio.Event])
-    _refused: tuple[int, int] = (0, 0)  # minute, how many in it
+    sparing: Sparing = field(init=False)
 
     def __post_init__(self) -> None:
         rules = lambda: self.in_force.current  # noqa: E731 - one name for "as of now"
+        self.sparing = Sparing(self.clock)
         schemas = Schemas()
         self.pipeline = Pipeline(
             known=self.known,
@@ -106,8 +107,14 @@ class Gateway:
         """The tool, the roles and the generation as of now."""
         self.in_force.refresh()
         current = self.in_force.current
-        if current is None:
-            return Known(tool=None, effects=Effects(), roles=frozenset(), generation=0)
+        if current is None or self.in_force.refused:
+            return Known(
+                tool=None,
+                effects=Effects(),
+                roles=frozenset(),
+                generation=0,
+                no_rules=no_rules(self.in_force.refused),
+            )
         tool = current.exported.get(request.tool)
         if tool is not None and not tool.offered:
             tool = None  # service tools are for the gateway and undo only
@@ -211,6 +218,7 @@ class Gateway:
             self.ledger,
             self.in_force,
             self.clock,
+            self.sparing,
             secure=self.settings.url.startswith("https"),
             hosts=tuple(name for each in public if (name := console.host_name(each))),
         )
@@ -227,22 +235,12 @@ class Gateway:
         return {"ready": current is not None and not down, "policy": generation, "down": down}
 
     async def record_refusal(self, status: int, path: str, host: str) -> None:
-        """On the record, but no flood fills the disk: past sixty a minute only the first of the next minute tells."""
-        minute, count = int(self.clock().timestamp() // 60), self._refused[1]
-        if minute != self._refused[0]:
-            missed, count = max(0, count - REFUSALS_A_MINUTE), 0
-        else:
-            missed = 0
-        self._refused = (minute, count + 1)
-        if count >= REFUSALS_A_MINUTE:
-            return
-
-        def work(tx: Tx) -> None:
-            audit.append(
-                tx, "request.refused", self.clock(), status=status, path=path[:100], host=host, unrecorded=missed or None
-            )  # fmt: skip
-
-        await self.store.write(work, durable=False)
+        """A request that named no call is on the record, too, but sparingly."""
+        now = self.clock()
+        record, missed = self.sparing.may()
+        if record:
+            said: dict[str, Json] = {"status": status, "path": path[:100], "host": host, "unrecorded": missed or None}
+            await self.store.write(lambda tx: audit.append(tx, "request.refused", now, **said), durable=False)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ Money is in integer minor units with an ISO 4217 currency, durations in seconds,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeGuard
@@ -348,4 +348,3 @@ class Person:
 
 
 Tools = Mapping[str, Tool]
-Findings = Sequence[Finding]

@@ -74,7 +74,11 @@ class Pipeline:
         return findings
 
     async def _execute(self, call: ToolCall, args: Arguments, findings: Sequence[Finding]) -> Outcome | None:
-        claim = await self.ledger.claim(call, args, findings)  # a host that hangs up now stops nothing
+        try:
+            claim = await self.ledger.claim(call, args, findings)  # a host that hangs up now stops nothing
+        except Exception:
+            self.ledger.leave_open(call.id)  # it may have been committed all the same; nothing was sent
+            raise
         if not isinstance(claim, Claim):
             return claim  # a switch, a limit or another worker came first; None: the rules moved, ask again
         try:
@@ -82,5 +86,5 @@ class Pipeline:
             return await self.ledger.settle(claim, answer)
         except Exception:
             logger.exception("call %s was claimed; whether it happened is not known", call.id)
-            self.ledger.leave_open(claim)  # one sweep resolves this and a crash alike
+            self.ledger.leave_open(call.id)  # one sweep resolves this and a crash alike
             return Unknown(call=call.id)

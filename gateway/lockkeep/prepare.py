@@ -1,6 +1,7 @@
 """A request becomes the ToolCall every gate sees. Pure: no clock, no store, no network. It denies nothing itself."""
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from lockkeep.model import Arguments, Deny, Json, Request, Tool, ToolCall
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.manifest import Effects
 from lockkeep.policy.positions import nearest
+from lockkeep.policy.runtime import shown
 
 BIGGEST = 2**53 - 1
 LONGEST_KEY = 200
+LARGEST = 256 * 1024  # characters of JSON
 DEEPEST = 64
 
 
@@ -26,7 +29,23 @@ class Known:
     roles: frozenset[str]
     generation: int
     defaults: Mapping[str, Json] = field(default_factory=dict[str, Json])  # the schema's own
+    no_rules: Deny | None = None  # why there are none in force
     offered: tuple[str, ...] = ()  # names to suggest when the tool is unknown
+
+
+def no_rules(refused: int) -> Deny:
+    """Without rules everything is denied; a generation that does not load is named."""
+    which = (
+        f"Policy generation {refused} does not load in this release"
+        if refused
+        else "No policy set is in force"
+    )
+    return Deny(
+        "policy.none_loaded",
+        f"{which}, so everything is denied.",
+        "Tell whoever keeps the policy files.",
+        "later",
+    )
 
 
 def known_of(
@@ -88,7 +107,7 @@ def _unknown(request: Request, known: Known, arguments: Arguments, unresolved: D
         id=request.id, tool=name, exported=name, operation=name, integration="", risk="irreversible", pin="",
         arguments=arguments, user=request.user, agent=request.agent, host=request.host, roles=known.roles, at=request.at,
         asked=_asked(name, arguments, request), generation=known.generation, run=request.run, step=request.step,
-        agreed=request.agreed, unresolved=unresolved or deny,
+        agreed=request.agreed, unresolved=unresolved or known.no_rules or deny,
     )  # fmt: skip
 
 
@@ -108,15 +127,26 @@ def _canonical(arguments: Json) -> tuple[Arguments, Deny | None]:
     if not isinstance(arguments, Mapping):
         return {}, Deny("arguments.invalid", "The arguments are not an object.", "Send an object.", "changed")
     given = cast("Arguments", arguments)
+    if _too_large(given):
+        reason = f"The arguments are larger than {LARGEST // 1024} KB. They were not kept."
+        return {}, Deny("arguments.invalid", reason, "Send less at once.", "changed")
     fault = _fault(given, "arguments", 0)
     if fault is None:
         return given, None
     return {}, Deny(
         "arguments.not_canonical",
-        f"{fault}. The arguments were not kept.",
+        f"{shown(fault)}. The arguments were not kept.",
         "Send plain JSON values.",
         "changed",
     )
+
+
+def _too_large(arguments: Arguments) -> bool:
+    """Judging and keeping them must not hold up other callers. What cannot be written as JSON is judged next."""
+    try:
+        return len(json.dumps(arguments)) > LARGEST
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def _fault(value: Json, path: str, depth: int) -> str | None:

@@ -7,13 +7,15 @@ from datetime import timedelta
 from typing import Literal
 
 from lockkeep.ledger import Ledger, audit, calls, limits
-from lockkeep.model import Json, Tool, Tools, is_object, stamp
+from lockkeep.model import Json, Tool, Tools, is_object, moment, stamp
 from lockkeep.policy.manifest import filled, judge
 from lockkeep.store import Row, Tx
+from lockkeep.upstream.send import idempotency_argument
 
 logger = logging.getLogger(__name__)
 TRIES = 5
-PAUSE = timedelta(seconds=2)
+PAUSE = timedelta(seconds=3)  # times the number of tries: five of them last 45 seconds
+SETTLE_AFTER_S = 30.0
 Proof = Literal["applied", "not_applied", "open"]
 Read = Callable[[Tool, Mapping[str, Json], float], Awaitable[Json]]
 
@@ -35,7 +37,7 @@ class Reconciler:
 
     async def _one(self, row: Row) -> None:
         tool = self.tools().get(row["tool"])
-        if tool is not None and tool.reads:
+        if row["risk"] == "read":
             await self._settle(row, "not_applied", None, "A read changes nothing.")
             return
         verify = tool.effect.get("verify") if tool is not None else None
@@ -48,7 +50,7 @@ class Reconciler:
             logger.info("receipt of call %s could not be read: %s", row["id"], type(error).__name__)
             proof, answer = "open", None
         if proof == "open" and row["tries"] + 1 >= TRIES:
-            await self._to_people(row, f"The receipt could not be read in {TRIES} tries.")
+            await self._to_people(row, f"The receipt did not decide in {TRIES} tries.")
         elif proof == "open":
             await self._later(row)
         else:
@@ -60,12 +62,21 @@ class Reconciler:
             each for each in self.tools().values() if (each.integration, each.server_name) == named
         )
         stored = self.ledger.store.read.one("payload_get", call=row["id"])
-        arguments = {**_json(stored["sent"] if stored else None), _key_argument(tool): row["id"]}
+        key = idempotency_argument(tool)
+        arguments = {**_json(stored["sent"] if stored else None), **({key: row["id"]} if key else {})}
         answer = await self.read(receipt, filled(verify.get("with", {}), {"args": arguments}), 10.0)
         values = {"result": answer, "args": arguments}
         if judge(verify.get("applied", "false"), values):
             return "applied", answer
-        return ("not_applied" if judge(verify.get("not_applied", "false"), values) else "open"), answer
+        absent = key is not None and judge(verify.get("not_applied", "false"), values)
+        return (
+            "not_applied" if absent and (_fenced(verify) or self._old_enough(row, tool)) else "open"
+        ), answer
+
+    def _old_enough(self, row: Row, tool: Tool) -> bool:
+        """Without a fence, a late arrival could make `absent` false: absence counts after a while only."""
+        wait = timedelta(seconds=float(tool.effect.get("settle_after_s", SETTLE_AFTER_S)))
+        return self.ledger.clock() >= moment(row["claimed_at"] or row["at"]) + wait
 
     async def _settle(self, row: Row, proof: Proof, answer: Json, why: str) -> None:
         state = "succeeded" if proof == "applied" else "not_applied"
@@ -101,9 +112,10 @@ class Reconciler:
         self.ledger.events.settled(row["id"])
 
 
-def _key_argument(tool: Tool) -> str:
-    said: Json = tool.effect.get("idempotency")
-    return str(said.get("arg", "idempotency_key")) if is_object(said) else "idempotency_key"
+def _fenced(verify: Mapping[str, Json]) -> bool:
+    """Whether asking for the receipt also closes an unused key for ever."""
+    given: Json = verify.get("with")
+    return is_object(given) and given.get("fence") is True
 
 
 def _json(text: str | None) -> dict[str, Json]:

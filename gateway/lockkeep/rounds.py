@@ -9,13 +9,14 @@ from anyio.abc import TaskGroup
 
 from lockkeep.errors import IntegrationDown
 from lockkeep.ledger import Ledger, calls, switches
-from lockkeep.model import Outcome, Request, Tool
+from lockkeep.model import Outcome, Pending, Request, Tool
 from lockkeep.policy.inforce import InForce
 from lockkeep.store import Row
 
 logger = logging.getLogger(__name__)
 TICK = 0.1  # seconds between two looks at what the command line, or any other process, wrote
 SLOW = 0.5
+REST = 2.0
 
 
 @dataclass(kw_only=True)
@@ -30,6 +31,7 @@ class Rounds:
     closed: Callable[[Tool], str | None]
     tasks: TaskGroup
     _running: set[str] = field(default_factory=set[str])
+    _rested: dict[str, float] = field(default_factory=dict[str, float])  # approval -> not before
     _connected: int | None = None
     _seen: int = -1
 
@@ -67,7 +69,8 @@ class Rounds:
         read = self.ledger.store.read
         for row in read.all("approvals_agreed"):
             call = read.one("call_get", id=row["call"])
-            if call is not None and row["id"] not in self._running and self._can_run(call):
+            rested = anyio.current_time() >= self._rested.get(row["id"], 0.0)
+            if call is not None and rested and row["id"] not in self._running and self._can_run(call):
                 self._running.add(row["id"])
                 self.tasks.start_soon(self._agreed, row["id"], call)
 
@@ -84,8 +87,12 @@ class Rounds:
         return not any(each.mode == "pause" and switches.covers(each, call) for each in thrown)
 
     async def _agreed(self, approval: str, call: Row) -> None:
+        """What stays parked, because something is down for now, is tried again in a while."""
+        self._rested.pop(approval, None)
         try:
-            await self.decide(calls.request_of(self.ledger.store.read, call, self.ledger.clock()))
+            outcome = await self.decide(calls.request_of(self.ledger.store.read, call, self.ledger.clock()))
+            if isinstance(outcome, Pending):
+                self._rested[approval] = anyio.current_time() + REST
         except Exception:
             logger.exception("agreed call %s could not be run", call["id"])
         finally:

@@ -32,6 +32,9 @@ def serve(
     from lockkeep.app import serve as run  # web and protocol libraries: no other command waits for them
 
     settings = from_environment()
+    read_folder(
+        settings.policies
+    )  # in a wrong folder nothing is written, so that `lockkeep init` still works there
     with here(must_exist=False) as place:
         if place.rules is None:
             activate_folder(place, reason="first start", by=place.author())

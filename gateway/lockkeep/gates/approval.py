@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from lockkeep.gates import demands
 from lockkeep.ledger import approvals
-from lockkeep.ledger.calls import basis_of
+from lockkeep.ledger.calls import basis_of, demands_of
 from lockkeep.ledger.digests import bound
-from lockkeep.model import Allow, Deny, Finding, RequireApproval, ToolCall, Verdict
+from lockkeep.model import Allow, Demand, Deny, Finding, RequireApproval, ToolCall, Verdict
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.store import Store
+from lockkeep.store import Row, Store
 
 
 async def approval(
@@ -29,6 +29,7 @@ async def approval(
             row is not None
             and same
             and row["state"] == "approved"
+            and _covers(row, wanted)
             and not approvals.waits_for(store.read, row, people)
         ):
             return Allow(arguments)
@@ -39,3 +40,9 @@ async def approval(
         reason = f"People must agree, but nobody who may is in: {', '.join(nobody)}."
         return Deny("policy.no_approver", reason, "Tell whoever keeps people.yaml.", "no", wanted[0].rule)
     return RequireApproval(wanted, arguments)
+
+
+def _covers(row: Row, wanted: Sequence[Demand]) -> bool:
+    """Whether everything that is demanded now was demanded when people agreed: facts may have moved since."""
+    agreed = {replace(demand, why="") for demand in demands_of(row)}
+    return {replace(demand, why="") for demand in wanted} <= agreed

@@ -1,6 +1,7 @@
 """Gate `arguments`: is this an accepted, unchanged tool, and do its arguments fit its schema exactly?"""
 
 from collections.abc import Callable
+from itertools import islice
 
 import jsonschema_rs
 
@@ -48,13 +49,11 @@ async def arguments(
     if changed is not None:
         fix = "Wait until an admin has accepted the change (lockkeep catalog diff)."
         return Deny("arguments.tool_changed", changed, fix, "later")
-    faults = [
-        f"{_path(error)}: {shown(error.message)}"
-        for error in schemas.of(pinned).iter_errors(dict(call.arguments))
-    ]
+    errors = islice(schemas.of(pinned).iter_errors(dict(call.arguments)), MOST_NAMED + 1)
+    faults = [f"{shown(_path(error))}: {shown(error.message)}" for error in errors]
     if not faults:
         return Allow()
-    more = f" … and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
+    more = "; … and more" if len(faults) > MOST_NAMED else ""
     reason = f"The arguments do not fit {call.tool}. {'; '.join(faults[:MOST_NAMED])}{more}"
     return Deny("arguments.invalid", reason, "Correct these arguments and call again.", "changed")
 

@@ -152,7 +152,7 @@ def _refused(tx: Tx, row: Row, person: Person | None, decision: Decision, shown:
         pass  # one deny ends it, until it is consumed
     elif row["state"] != "pending":
         return Refusal(f"it is already {row['state']}", conflict=True)
-    if now >= moment(row["expires_at"]):
+    if now >= moment(row["use_by"] or row["expires_at"]):
         return Refusal("it has expired", conflict=True)
     if len(shown) < 12 or not row["bound"].startswith(shown):
         return Refusal("it is not what you were shown; look at it again", conflict=True)
@@ -166,7 +166,12 @@ def _refused(tx: Tx, row: Row, person: Person | None, decision: Decision, shown:
         return Refusal("nobody agrees to their own call, nor to one of their own agent")
     elif person.id not in eligible(demands, people, frozenset()):
         return Refusal("you are in none of the groups that are asked")
-    if any(cast["person"] == person.id for cast in tx.all("votes_of", approval=row["id"])):
+    earlier = {
+        cast["decision"] for cast in tx.all("votes_of", approval=row["id"]) if cast["person"] == person.id
+    }
+    if earlier and (
+        decision != "deny" or "deny" in earlier
+    ):  # a no may follow a yes, until the call is claimed
         return Refusal("you have voted already", conflict=True)
     return None
 

@@ -59,11 +59,14 @@ def create_link(tx: Tx, *, person: str, by: str, now: datetime) -> str:
     return secret
 
 
-def sign_in(tx: Tx, link: str, now: datetime) -> str | None:
-    """A new session's secret, if the link is fresh; a used or old one is on the record."""
+def sign_in(tx: Tx, link: str, now: datetime, *, record_refusal: bool = True) -> str | None:
+    """A new session's secret, if the link is fresh; a used or old one is on the record, unless a flood is on."""
     row = tx.one("sign_in_use", hash=_hash(link), now=stamp(now))
     if row is None:
-        audit.append(tx, "console.refused", now, reason="the link was used before, is too old, or never was")
+        if record_refusal:
+            audit.append(
+                tx, "console.refused", now, reason="the link was used before, is too old, or never was"
+            )
         return None
     secret = secrets.token_urlsafe(32)
     tx.run(

@@ -89,6 +89,10 @@ class Ledger:
 
     def _deny(self, tx: Tx, call: ToolCall, deny: Deny, findings: Sequence[Finding]) -> Outcome:
         now = self.clock()
+        if call.agreed is not None and deny.retry == "later":
+            return self._as_recorded(
+                tx, call
+            )  # it stays parked and is tried again while people's word is fresh
         if call.agreed is None:
             calls.insert(tx, call, findings, state="denied", now=now, deny=deny)
         else:
@@ -109,6 +113,8 @@ class Ledger:
         now = self.clock()
         if call.agreed is None and (known := _repeated(tx, call)):
             return self._deny(tx, call, known, findings) if isinstance(known, Deny) else known
+        if call.agreed is not None and not _parked(tx, call):
+            return self._as_recorded(tx, call)
         basis = calls.basis_of(findings)
         if no := self._unasked(tx, call, now) or limits.reserve(tx, call.id, basis.shares, now):
             return self._deny(tx, call, no, findings)
@@ -181,6 +187,8 @@ class Ledger:
             return None
         if call.agreed is None and (known := _repeated(tx, call)):
             return self._deny(tx, call, known, findings) if isinstance(known, Deny) else known
+        if call.agreed is not None and not _parked(tx, call):
+            return self._as_recorded(tx, call)
         if no := _doubt(tx, call) or limits.reserve(tx, call.id, basis.shares, now):
             return self._deny(tx, call, no, findings)
         if call.agreed is None:
@@ -261,9 +269,9 @@ class Ledger:
         )  # fmt: skip
         return outcome_of(call.id, answer)
 
-    def leave_open(self, claim: Claim) -> None:
-        """The claim could not be settled: the next sweep takes it as unknown, as it would after a crash."""
-        self._left_open.add(claim.call.id)
+    def leave_open(self, call: str) -> None:
+        """What came of the claim is not known: the next sweep takes it as unknown, as it would after a crash."""
+        self._left_open.add(call)
 
     # -- afterwards ---------------------------------------------------------------------------------------------
 
@@ -318,6 +326,11 @@ def _repeated(tx: Tx, call: ToolCall) -> Outcome | Deny | None:
         return None  # what was refused or did not happen holds no key: corrected arguments may use it
     same = row["asked"] == call.asked if call.key is not None else row["tool"] == call.tool
     return calls.recorded(tx, row) if same else CONFLICT
+
+
+def _parked(tx: Tx, call: ToolCall) -> bool:
+    row = tx.one("call_get", id=call.id)
+    return row is not None and row["state"] == "pending_approval"
 
 
 def _retry_of(tx: Tx, call: ToolCall) -> str | None:

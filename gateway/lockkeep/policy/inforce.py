@@ -14,13 +14,13 @@ class InForce:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._refused = 0
+        self.refused = 0  # the newest generation, if it does not load
         self.current: PolicySet | None = None
 
     def refresh(self) -> bool:
         """True if another set is in force now. One indexed read when nothing changed."""
         newest = generations.newest(self._store.read)
-        if newest == (self.current.generation if self.current else 0) or newest == self._refused:
+        if newest == (self.current.generation if self.current else 0) or newest == self.refused:
             return False
         try:
             stored = generations.current(self._store.read)
@@ -29,8 +29,8 @@ class InForce:
             logger.exception("policy generation %d cannot be read", newest)
             found, problems = None, []
         if found is None:
-            self._refused = newest
+            self.refused = newest
             logger.error("alarm: policy generation %d does not load (%d problems)", newest, len(problems))
             return False
-        self.current = found
+        self.current, self.refused = found, 0
         return True

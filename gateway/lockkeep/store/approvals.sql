@@ -6,10 +6,7 @@ VALUES (:id, :call, 'pending', :bound, :requester, :agent, :tool, :demands, :rea
 SELECT * FROM approvals WHERE id = :id;
 
 -- name: approval_like
-SELECT id FROM approvals WHERE id LIKE :prefix || '%' LIMIT 2;
-
--- name: approval_of_call
-SELECT * FROM approvals WHERE call = :call ORDER BY at DESC, rowid DESC LIMIT 1;
+SELECT id FROM approvals WHERE id >= :prefix AND id < :prefix || '~' LIMIT 2;
 
 -- name: approvals_list
 SELECT * FROM approvals WHERE (:state IS NULL OR state = :state) ORDER BY at DESC, rowid DESC LIMIT :count;
@@ -25,7 +22,7 @@ SELECT count(*) AS n FROM approvals WHERE agent = :agent AND state = 'pending';
 SELECT count(*) AS n FROM approvals WHERE agent = :agent AND at > :since;
 
 -- name: approvals_agreed
-SELECT * FROM approvals WHERE state = 'approved' ORDER BY decided_at LIMIT 20;
+SELECT * FROM approvals WHERE state = 'approved' ORDER BY decided_at;
 
 -- name: approvals_overdue
 SELECT * FROM approvals WHERE (state = 'pending' AND expires_at <= :now) OR (state = 'approved' AND use_by <= :now) LIMIT 50;
@@ -41,7 +38,9 @@ UPDATE approvals SET state = 'consumed' WHERE id = :id AND call = :call AND stat
 
 -- name: vote_cast
 INSERT INTO votes (approval, person, decision, bound, reason, channel, at)
-VALUES (:approval, :person, :decision, :bound, :reason, :channel, :at);
+VALUES (:approval, :person, :decision, :bound, :reason, :channel, :at)
+ON CONFLICT (approval, person) DO UPDATE  -- only a no replaces an earlier word
+   SET decision = excluded.decision, reason = excluded.reason, channel = excluded.channel, at = excluded.at;
 
 -- name: votes_of
 SELECT * FROM votes WHERE approval = :approval ORDER BY at;

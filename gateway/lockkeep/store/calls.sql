@@ -17,7 +17,7 @@ UPDATE payloads SET result = :result WHERE call = :call;
 SELECT * FROM calls WHERE id = :id;
 
 -- name: call_like
-SELECT id FROM calls WHERE id LIKE :prefix || '%' LIMIT 2;
+SELECT id FROM calls WHERE id >= :prefix AND id < :prefix || '~' LIMIT 2;
 
 -- name: payload_get
 SELECT * FROM payloads WHERE call = :call;
@@ -25,16 +25,16 @@ SELECT * FROM payloads WHERE call = :call;
 -- name: call_by_key  (what stands comes before what was refused later; a refused reuse of the key is no use of it)
 SELECT * FROM calls WHERE user = :user AND agent = :agent AND key = :key
    AND (deny IS NULL OR json_extract(deny, '$.code') != 'idempotency_conflict')
- ORDER BY state IN ('denied', 'expired', 'cancelled'), at DESC, rowid DESC LIMIT 1;
+ ORDER BY state IN ('denied', 'expired', 'cancelled', 'failed', 'not_applied'), rowid DESC LIMIT 1;
 
 -- name: call_by_step
 SELECT * FROM calls WHERE run = :run AND step = :step AND user = :user AND agent = :agent
- ORDER BY state IN ('denied', 'expired', 'cancelled'), at DESC, rowid DESC LIMIT 1;
+ ORDER BY state IN ('denied', 'expired', 'cancelled', 'failed', 'not_applied'), rowid DESC LIMIT 1;
 
 -- name: call_by_asked
 SELECT * FROM calls WHERE user = :user AND agent = :agent AND asked = :asked
-   AND (at > :since OR state IN ('pending_approval', 'executing', 'unknown', 'needs_human') OR run IS NOT NULL)
- ORDER BY state IN ('denied', 'expired', 'cancelled'), at DESC, rowid DESC LIMIT 1;
+   AND (coalesce(settled_at, at) > :since OR state IN ('pending_approval', 'executing', 'unknown', 'needs_human') OR run IS NOT NULL)
+ ORDER BY state IN ('denied', 'expired', 'cancelled', 'failed', 'not_applied'), rowid DESC LIMIT 1;
 
 -- name: call_denied_by_people
 SELECT id, deny FROM calls WHERE user = :user AND agent = :agent AND asked = :asked AND state = 'denied'

@@ -1,9 +1,6 @@
 -- name: switches_thrown
 SELECT id, scope, mode, reason, by, at FROM switches WHERE lifted_at IS NULL ORDER BY id;
 
--- name: switches_all
-SELECT * FROM switches ORDER BY id DESC LIMIT :count;
-
 -- name: switch_throw
 INSERT INTO switches (scope, mode, reason, by, at) VALUES (:scope, :mode, :reason, :by, :at) RETURNING id;
 

@@ -79,15 +79,16 @@ def _may(
     row: Row, person: Person | None, people: Mapping[str, Person], owner: str | None, voted: set[str]
 ) -> tuple[str, ...]:
     """Which buttons to show. The vote itself checks again."""
-    if person is None or person.id in voted or row["state"] not in ("pending", "approved"):
+    if person is None or row["state"] not in ("pending", "approved"):
         return ()
     demands = calls.demands_of(row)
     if person.id == row["requester"]:
-        confirms = any(demand.confirm for demand in demands) and row["state"] == "pending"
+        asks = any(demand.confirm for demand in demands) and person.id not in voted
+        confirms = asks and row["state"] == "pending"
         return ("confirm", "deny") if confirms else ("deny",)
     if person.id == owner or person.id not in approvals.eligible(demands, people, frozenset()):
         return ()
-    return ("approve", "deny") if row["state"] == "pending" else ("deny",)
+    return ("approve", "deny") if row["state"] == "pending" and person.id not in voted else ("deny",)
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:

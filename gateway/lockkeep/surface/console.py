@@ -21,6 +21,7 @@ from lockkeep.policy.inforce import InForce
 from lockkeep.policy.people import People
 from lockkeep.surface.card import Card, card
 from lockkeep.surface.quoted import quoted
+from lockkeep.surface.refusals import Sparing
 
 COOKIE = "lockkeep_session"
 LARGEST_FORM = 64 * 1024  # bytes
@@ -42,6 +43,7 @@ class Desk:
     ledger: Ledger
     in_force: InForce
     clock: Callable[[], datetime]
+    sparing: Sparing
     secure: bool = False
     hosts: tuple[str, ...] = ()  # beside this machine's own names: the public ones
 
@@ -118,7 +120,10 @@ class _Pages:
             return self._plain("This form is too large.", 413)
         form = await request.form()
         now = self.desk.clock()
-        secret = await self.ledger.store.write(lambda tx: callers.sign_in(tx, str(form.get("code", "")), now))
+        code, (record, _) = str(form.get("code", "")), self.desk.sparing.may()
+        secret = await self.ledger.store.write(
+            lambda tx: callers.sign_in(tx, code, now, record_refusal=record)
+        )
         if secret is None:
             why = "This link was used before or is older than ten minutes."
             return self._page("sign_in.html", 403, code="", problem=why)

@@ -114,11 +114,16 @@ class Surface:
             **meta,
         )
         outcome = await self.run(request, context.session.report_progress)
-        if isinstance(outcome, Pending | Unknown):
-            outcome = await self.holds.hold(
-                outcome, caller=f"{user}/{agent}", limit=self.hold_s, tell=_teller(context)
-            )
-        return answer(outcome, self.url)
+        try:
+            if isinstance(outcome, Pending | Unknown):
+                caller = f"{user}/{agent}"
+                outcome = await self.holds.hold(
+                    outcome, caller=caller, limit=self.hold_s, tell=_teller(context)
+                )
+            return answer(outcome, self.url)
+        except Exception:  # it may have been sent: "nothing was sent" would be a lie from here on
+            logger.exception("call %s has an outcome that could not be told", request.id)
+            return answer(Unknown(call=outcome.call or request.id), self.url)
 
     def _status(self, arguments: Mapping[str, Json]) -> CallToolResult:
         """Answered also while a switch is thrown, since it explains the switch."""

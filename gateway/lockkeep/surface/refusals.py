@@ -1,11 +1,29 @@
 """Requests that are turned away before they name a call leave a record, too: no token, malformed, too large."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 RECORDED = frozenset({400, 401, 403, 404, 413, 415, 421})
+MOST = 60  # records a minute
 NO_STREAM = b'{"error":"This address takes POST. There is no standing stream."}'
+
+
+class Sparing:
+    """What strangers can make us record, at most sixty times a minute: no flood fills the disk."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._minute, self._count = 0, 0
+
+    def may(self) -> tuple[bool, int]:
+        """Whether to record this one, and how many of an earlier minute were not."""
+        minute, missed = int(self._clock().timestamp() // 60), 0
+        if minute != self._minute:
+            missed, self._minute, self._count = max(0, self._count - MOST), minute, 0
+        self._count += 1
+        return self._count <= MOST, missed
 
 
 class Refusals:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lockkeep.ledger import Ledger, approvals, calls, switches
+from lockkeep.ledger import Ledger, calls, switches
 from lockkeep.model import Denied, Failed, Json, Outcome, Succeeded, moment, stamp
 from lockkeep.store import Row, Tx
 
@@ -67,13 +67,8 @@ class Own:
 
     def call_of(self, name: str) -> Row | None:
         """The row behind a call's or an approval's id, if it is this caller's."""
-        try:
-            row = calls.find(self.read, name) if name.startswith("call") else None
-            if row is None:
-                approval = approvals.find(self.read, name)
-                row = self.read.one("call_get", id=approval["call"])
-        except LookupError:
-            return None
+        approval = self.read.one("approval_get", id=name)
+        row = self.read.one("call_get", id=approval["call"] if approval else name)
         return row if row is not None and (row["user"], row["agent"]) == (self.user, self.agent) else None
 
     def _call(self, row: Row) -> dict[str, Json]:
