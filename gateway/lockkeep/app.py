@@ -189,7 +189,7 @@ class Gateway:
 
     def on_change(self, integration: str) -> None:
         """An integration came, went or lists other tools."""
-        logger.info("integration %s changed", integration)
+        logger.debug("integration %s changed", integration)
         self.tasks.start_soon(self.bus.publish, ToolsListChanged())
 
     async def drain(self) -> None:
@@ -239,7 +239,12 @@ class Gateway:
         now = self.clock()
         record, missed = self.sparing.may()
         if record:
-            said: dict[str, Json] = {"status": status, "path": path[:100], "host": host, "unrecorded": missed or None}
+            said: dict[str, Json] = {
+                "status": status,
+                "path": path[:100],
+                "host": host,
+                "unrecorded": missed or None,
+            }
             await self.store.write(lambda tx: audit.append(tx, "request.refused", now, **said), durable=False)
 
 

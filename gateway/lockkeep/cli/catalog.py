@@ -301,7 +301,7 @@ def _manifests(files: Mapping[str, str]) -> dict[str, Mapping[str, Mapping[str, 
         ):
             found[read[0]] = read[1]
     if problems:
-        raise BadPolicySet("\n" + "\n".join(map(str, problems.found)))
+        raise BadPolicySet("the files do not load\n" + "\n".join(map(str, problems.found)))
     return found
 
 
@@ -312,7 +312,7 @@ def _read_gateway(files: Mapping[str, str]) -> GatewayFile:
     root = parse(GATEWAY, files[GATEWAY], problems)
     found = gatewayfile.read(root, problems) if root is not None else None
     if found is None or problems:
-        raise BadPolicySet("\n" + "\n".join(map(str, problems.found)))
+        raise BadPolicySet("the files do not load\n" + "\n".join(map(str, problems.found)))
     return found
 
 

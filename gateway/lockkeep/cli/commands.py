@@ -1,5 +1,8 @@
 """All commands by name."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from lockkeep.cli import approvals, audit, callers, calls, catalog, policy, serve, start, switches
@@ -12,6 +15,17 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # usage errors as plain lines, also for programs
 )
+
+
+def show_version(
+    wanted: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if wanted:
+        typer.echo(f"lockkeep {version('lockkeep')}")
+        raise typer.Exit
+
+
+app.callback(invoke_without_command=True)(show_version)
 app.command("init")(start.init)
 app.command("serve")(serve.serve)
 app.command("status")(serve.status)

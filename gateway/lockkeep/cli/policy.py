@@ -138,10 +138,12 @@ def activate_folder(place: Here, *, reason: str, by: str, changed: Mapping[str, 
     loaded, problems = load(files)
     problems = problems or _test_problems(files)
     if loaded is None or problems:
-        raise DoesNotLoad("\n" + "\n".join(map(str, problems)))
+        raise DoesNotLoad(
+            "the policy files do not load; the last good set stays\n" + "\n".join(map(str, problems))
+        )
     failed = [f"{each.case.place}: {each.case.name}: {each.why}" for each in run_cases(loaded) if each.why]
     if failed:
-        raise TestsFail("\n" + "\n".join(failed))
+        raise TestsFail("the tests of the policies fail; the last good set stays\n" + "\n".join(failed))
     after = generations.newest(place.store.read)
     if place.rules is not None and dict(place.rules.files) == files:
         return after

@@ -38,7 +38,9 @@ def main() -> int:
         print(reason, file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="lockkeep-conformance-") as folder:
-        logging.basicConfig(filename=Path(folder) / "gateway.log", encoding="utf-8")  # refusals are what the suite provokes
+        logging.basicConfig(
+            filename=Path(folder) / "gateway.log", encoding="utf-8"
+        )  # refusals are what the suite provokes
         runs = anyio.run(play, Path(folder))
     for run in runs:
         passed, failed, warned = (run.count(status) for status in ("SUCCESS", "FAILURE", "WARNING"))
