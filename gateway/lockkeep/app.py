@@ -272,6 +272,7 @@ async def running(
             on_change=lambda name: changed[0](name) if changed else None,
             servers=servers,
             environ=embedded_environment(settings.data),
+            stops=ledger.newest_switch,
         )
         gateway = Gateway(
             settings=settings,

@@ -247,3 +247,20 @@ async def test_hostile_text_in_every_field_is_kept_as_text(tmp_path: Path) -> No
         assert said(result)["applied"]
         assert said(strange)["code"] == "arguments.unknown_tool"
         assert (home.states(), home.sound()) == (["succeeded", "denied"], True)
+
+
+async def test_white_space_around_a_header_value_is_no_part_of_it(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        token, port, body = (
+            await home.token("ana", "robot"),
+            home.gateway.settings.port,
+            json.dumps(frame()).encode(),
+        )
+        lines = [f"{name}:  {value}  " for name, value in modern().items()]
+        lines += [f"Host: 127.0.0.1:{port}", f"Authorization: Bearer {token}", f"Content-Length: {len(body)}"]
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send("\r\n".join(["POST /mcp HTTP/1.1", *lines, "", ""]).encode() + body)
+            first = (await stream.receive()).split(b"\r\n")[0]
+
+    assert b" 200 " in first
+    assert home.shop.reads == ["t1"]

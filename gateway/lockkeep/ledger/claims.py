@@ -234,6 +234,11 @@ class Ledger:
         stop = self.covering(claim.call)
         return Answer(state="failed", reason=f"Not sent: {stop.reason}") if stop else None
 
+    def newest_switch(self) -> int:
+        """Its number, read now."""
+        row = self.store.read.one("switch_newest")
+        return row["id"] if row else 0
+
     def covering(self, call: ToolCall) -> Switch | None:
         """The thrown switch that covers this call, read now."""
         return switches.covering([*switches.thrown(self.store.read), *switches.by_file(self.folder)], call)

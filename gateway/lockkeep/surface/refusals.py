@@ -42,6 +42,9 @@ class Refusals:
             await send({"type": "http.response.body", "body": NO_STREAM})
             return
 
+        # HTTP allows white space around a value, and httptools leaves it there
+        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in RECORDED:
                 await self.record(message["status"], scope["path"], _agent(scope))

@@ -50,6 +50,7 @@ class Opening:
 
     servers: Callable[[str], Build]
     environ: Mapping[str, str]
+    stops: Callable[[], int] = lambda: 0  # the number of the newest switch
     token: str = field(default_factory=new_token)
 
     def __call__(self, integration: Integration, signals: Signals) -> AbstractAsyncContextManager[Client]:
@@ -71,7 +72,11 @@ class Opening:
         if integration.bearer:
             headers["authorization"] = f"Bearer {resolve_bearer(integration.bearer, self.environ)}"
         # A proxy or .netrc from the environment would go round the soft transport: trust_env is off.
-        soft = Soft(httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=LIMITS), self.token)
+        soft = Soft(
+            httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=LIMITS),
+            self.token,
+            self.stops,
+        )
         limit = httpx2.Timeout(max(LONGEST_SILENCE, integration.timeout + 60), connect=5, pool=5, write=30)
         async with (
             httpx2.AsyncClient(transport=soft, headers=headers, timeout=limit, trust_env=False) as http,

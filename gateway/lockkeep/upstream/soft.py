@@ -6,13 +6,14 @@ JSON-RPC error for that one request. The token tells our own answers from an ups
 
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 
 import httpx2
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED
 
+Stops = Callable[[], int]  # the number of the newest switch
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _CANCELLED = b"notifications/cancelled"
 _PROXY_SAYS_DOWN = frozenset({502, 503, 504})
@@ -21,14 +22,16 @@ _PROXY_SAYS_DOWN = frozenset({502, 503, 504})
 class Soft(httpx2.AsyncBaseTransport):
     """Wraps the real transport. While `opening` it lets errors through: an outage is no verdict on the era."""
 
-    def __init__(self, real: httpx2.AsyncBaseTransport, token: str) -> None:
+    def __init__(self, real: httpx2.AsyncBaseTransport, token: str, stops: Stops = lambda: 0) -> None:
         self.opening = True
         self._real = real
         self._token = token
+        self._stops = stops
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if _is_courtesy(request):
             return httpx2.Response(202, request=request)
+        request.extensions = {**request.extensions, "trace": _last_look(self._stops)}
         try:
             response = await self._real.handle_async_request(request)
         except httpx2.TransportError as error:
@@ -49,6 +52,17 @@ class Soft(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._real.aclose()
+
+
+def _last_look(stops: Stops) -> Callable[[str, object], Awaitable[None]]:
+    """Right before the first byte: a request that waited for its connection while somebody threw a switch is not sent."""
+    before = stops()
+
+    async def look(event: str, _: object) -> None:
+        if event.endswith("send_request_headers.started") and stops() != before:
+            raise httpx2.ConnectError("a switch was thrown before anything was sent")
+
+    return look
 
 
 def _is_courtesy(request: httpx2.Request) -> bool:

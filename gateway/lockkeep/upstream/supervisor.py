@@ -36,8 +36,9 @@ class Supervisor:
         pace: Pace = PACE,
         now: Callable[[], datetime] = _utc_now,
         random: Callable[[], float] = system_random.random,
+        stops: Callable[[], int] = lambda: 0,
     ) -> None:
-        self._opening = Opening(servers, process_environment() if environ is None else environ)
+        self._opening = Opening(servers, process_environment() if environ is None else environ, stops)
         self._on_change = on_change
         self._pace = pace
         self._now = now
