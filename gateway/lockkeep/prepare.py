@@ -57,7 +57,7 @@ def known_of(
         effects=rules.effects_of(tool.name) if tool else Effects(),
         roles=roles,
         generation=rules.generation,
-        defaults=rules.defaults_of(tool.name) if tool else {},
+        defaults=rules.defaults[tool.name] if tool else {},
         offered=offered,
     )
 

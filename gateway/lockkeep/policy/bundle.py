@@ -47,15 +47,13 @@ class PolicySet:
         default_factory=dict[str, Mapping[str, Json]]
     )  # as hosts see them
 
+    defaults: Mapping[str, Mapping[str, Json]] = field(
+        default_factory=dict[str, Mapping[str, Json]]
+    )  # tool -> argument
+
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.gateway.zone)
-
-    def defaults_of(self, tool: str) -> Mapping[str, Json]:
-        """What the schema itself says for arguments that are left out."""
-        properties: Mapping[str, Json] = self.schemas[tool].get("properties", {})
-        said = {name: part.get("default") for name, part in properties.items() if is_object(part)}
-        return {name: value for name, value in said.items() if value is not None}
 
     @property
     def integrations(self) -> Mapping[str, Integration]:
@@ -186,11 +184,19 @@ def _load(files: Mapping[str, str], generation: int, problems: Problems) -> Poli
         return None
     tools = lock.tools
     compiled = Compiler(tools, persons, gateway, files, problems).compile(policies)
+    schemas = {name: exported_schema(tool) for name, tool in tools.items()}
     return PolicySet(
         generation=generation, files=dict(files), gateway=gateway, people=persons, lock=lock, manifests=manifests,
         rules=compiled, effects=effects, tools=tools, exported={tool.exported: tool for tool in tools.values()},
-        schemas={name: exported_schema(tool) for name, tool in tools.items()},
+        schemas=schemas, defaults={name: _defaults(schema) for name, schema in schemas.items()},
     )  # fmt: skip
+
+
+def _defaults(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """What the schema itself says for arguments that are left out."""
+    properties: Mapping[str, Json] = schema.get("properties", {})
+    said = {name: part.get("default") for name, part in properties.items() if is_object(part)}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _lock(text: str | None, problems: Problems) -> Lock:
