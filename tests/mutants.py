@@ -31,7 +31,7 @@ MUTANTS = (
     Mutant("P2 repeats", "ledger/calls.py", "    if call.reads:\n        return None", "    return None", "test_once.py"),
     Mutant(
         "P2 repeats inside the claim", "ledger/claims.py",
-        "        if call.agreed is None and (known := _repeated(tx, call)):\n            return self._deny(tx, call, known, findings) if isinstance(known, Deny) else known\n        if no := _doubt",
+        "        if call.agreed is None and (known := _repeated(tx, call)):\n            return self._deny(tx, call, known, findings) if isinstance(known, Deny) else known\n        if call.agreed is not None and not _parked(tx, call):\n            return self._as_recorded(tx, call)\n        if no := _doubt",
         "        if no := _doubt", "test_once.py",
     ),
     Mutant("P2 own task", "pipeline.py", "await self.in_own_task(partial(self._execute, call, verdict.arguments, findings))",
