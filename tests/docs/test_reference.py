@@ -13,7 +13,7 @@ from lockkeep.model import RISKS, ApprovalState, CallState, Outcome, SwitchMode,
 from lockkeep.pipeline import GATES
 from lockkeep.policy import cases, functions, gatewayfile, manifest, people, simple, windows
 from lockkeep.surface import answers, mcp, offers
-from lockkeep_servers.kit import run
+from lockkeep_servers.kit import service
 
 WORDS = {"Pending": ("pending_approval",), "Ended": ("expired", "cancelled")}
 OUTCOMES = [word for kind in get_args(Outcome) for word in WORDS.get(kind.__name__, (kind.__name__.lower(),))]
@@ -22,7 +22,7 @@ WINDOWS = (*windows.SLIDING, "day", "week", "month")
 RETRIES = re.compile(r"`(no|changed|later)`|`after:TIME`")
 TABLES = [
     ("denial-codes.md", "Codes", reference.denial_codes()),
-    ("settings.md", "The tool servers", [f"_{key}" for key in run.KEYS]),
+    ("settings.md", "The tool servers", [f"_{key}" for key in service.KEYS]),
     ("settings.md", "The client", reference.variables("clients", r"env\.get")),
     (
         "settings.md",

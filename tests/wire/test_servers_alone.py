@@ -17,7 +17,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from lockkeep_servers.calendar.server import build as build_calendar
+from lockkeep_servers.calendar.server import SERVICE as CALENDAR
 from lockkeep_servers.kit.run import http_app, run
 from lockkeep_servers.kit.settings import SettingError
 from lockkeep_servers.kit.stdio import serve_stdio
@@ -84,7 +84,7 @@ def pipe() -> Generator[tuple[TextIO, TextIO]]:
 
 @pytest.mark.parametrize("order", SEQUENCES)
 async def test_a_probe_does_not_decide_the_era(order: str, tmp_path: Path) -> None:
-    server = build_calendar({"LOCKKEEP_CALENDAR_DATA": str(tmp_path)})
+    server = CALENDAR.build({"LOCKKEEP_CALENDAR_DATA": str(tmp_path)})
     answers: dict[int, dict[str, Any]] = {}
     with pipe() as (given, asks), pipe() as (hears, said), anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
@@ -124,7 +124,7 @@ async def served(folder: Path, **settings: str) -> AsyncGenerator[str]:
         "LOCKKEEP_CALENDAR_DATA": str(folder),
         **{f"LOCKKEEP_CALENDAR_{k}": v for k, v in settings.items()},
     }
-    app = http_app("calendar", build_calendar, environ, "127.0.0.1")
+    app = http_app(CALENDAR, environ, "127.0.0.1")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = Announced(uvicorn.Config(app, log_level="error", lifespan="on", ws="none"))
@@ -186,7 +186,7 @@ def test_beyond_loopback_a_server_starts_only_with_a_key_and_a_name(
     }
 
     with pytest.raises(SettingError, match=words):
-        http_app("calendar", build_calendar, environ, "0.0.0.0")
+        http_app(CALENDAR, environ, "0.0.0.0")
 
 
 @pytest.mark.parametrize(("arguments", "environ", "words"), [
@@ -200,4 +200,4 @@ def test_a_start_that_cannot_be_says_why(
     given = {**environ_of("calendar", tmp_path), **environ}
 
     with pytest.raises(SystemExit, match=words):
-        run("calendar", build_calendar, arguments, given)
+        run(CALENDAR, arguments, given)

@@ -18,7 +18,7 @@ class ToolError(Exception):
     """The tool did not do what it was asked; the code says why."""
 
     code: ClassVar[Code]
-    retry: ClassVar[str] = "no"  # no | after:SECONDS | same-key | verify
+    retry: str = "no"  # no | after:SECONDS | same-key | verify
 
     def __init__(self, message: str, *, hint: str = "", **details: Any) -> None:
         super().__init__(message)
@@ -180,3 +180,74 @@ class Unsupported(ToolError):
     """A declared gap of the adapter."""
 
     code = "unsupported"
+
+
+class InsufficientStock(ToolError):
+    """There is less than was asked for; nothing was taken."""
+
+    code = "insufficient_stock"
+
+    def __init__(self, short: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(
+            "There is not enough in stock.",
+            hint="See details.short; take less, or another warehouse.",
+            check="stock_available",
+            short=[dict(each) for each in short],  # sku, asked, available
+        )
+
+
+class RateExpired(ToolError):
+    """The quoted price is no longer good."""
+
+    code = "rate_expired"
+
+    def __init__(self) -> None:
+        super().__init__("This quote has expired.", hint="Quote again.", check="rate_valid")
+
+
+class PriceAboveMax(ToolError):
+    """It costs more than the caller allowed."""
+
+    code = "price_above_max"
+
+    def __init__(self, amount_minor: int, currency: str) -> None:
+        super().__init__(
+            "It costs more than the most you allowed.",
+            hint="Quote again, or allow more.",
+            check="within_max",
+            amount_minor=amount_minor,
+            currency=currency,
+        )
+
+
+class RateLimited(ToolError):
+    """The back end wants a pause; nothing was applied."""
+
+    code = "rate_limited"
+
+    def __init__(self, after_s: int) -> None:
+        super().__init__("The back end asks for a pause.", hint="Wait, then use the same key.")
+        self.retry = f"after:{after_s}"
+
+
+class Auth(ToolError):
+    """The back end does not take our credential."""
+
+    code = "auth"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The back end refused our credential.", hint="An administrator runs this server's doctor."
+        )
+
+
+class Forbidden(ToolError):
+    """The credential is good, but may not do this."""
+
+    code = "forbidden"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Our credential may not do this at the back end.",
+            hint="An administrator runs this server's doctor.",
+        )

@@ -4,55 +4,50 @@ import hmac
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import anyio
 import uvicorn
-from mcp.server import Server
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lockkeep_servers.kit.settings import SettingError, Settings
+from lockkeep_servers.kit.service import Service
+from lockkeep_servers.kit.settings import SettingError
 from lockkeep_servers.kit.sqlite import StoreError
 from lockkeep_servers.kit.stdio import serve_stdio
 
-KEYS = (
-    "DATA", "ADAPTER", "WORLD", "WORLD_SEED", "WORLD_SIZE", "WORLD_DAY", "SERVICE_KEY", "ALLOWED_HOSTS",
-    "FAULT",
-)  # fmt: skip
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 USAGE = "usage: lockkeep-{name} [--http [HOST:]PORT]"
-Build = Callable[[Mapping[str, str]], Server[None]]
 
 
 def run(
-    name: str, build: Build, arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None
+    service: Service[Any], arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None
 ) -> None:
     """Serve until stdin ends or a signal comes; a setting that cannot be used ends the start with its sentence."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("lockkeep_servers").setLevel(logging.INFO)
     try:
         _start(
-            name,
-            build,
+            service,
             sys.argv[1:] if arguments is None else arguments,
             os.environ if environ is None else environ,
         )
     except (SettingError, StoreError) as error:
-        sys.exit(f"lockkeep-{name}: {error}")
+        sys.exit(f"lockkeep-{service.name}: {error}")
 
 
-def _start(name: str, build: Build, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+def _start(service: Service[Any], arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     match arguments:
         case []:
-            anyio.run(serve_stdio, build(environ))
+            anyio.run(serve_stdio, service.build(environ))
         case ["--http", address]:
             host, port = _address(address)
-            app = http_app(name, build, environ, host)
+            app = http_app(service, environ, host)
             uvicorn.run(app, host=host, port=port, log_level="warning", lifespan="on", ws="none")
         case _:
-            sys.exit(USAGE.format(name=name))
+            sys.exit(USAGE.format(name=service.name))
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -62,9 +57,9 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-def http_app(name: str, build: Build, environ: Mapping[str, str], host: str) -> ASGIApp:
+def http_app(service: Service[Any], environ: Mapping[str, str], host: str) -> ASGIApp:
     """Return the HTTP application; beyond loopback it is not built without a key and the host names to answer to."""
-    settings = Settings(name, environ, KEYS)
+    settings = service.settings(environ)
     key, hosts = settings.text("SERVICE_KEY"), (settings.text("ALLOWED_HOSTS") or "").split()
     if host not in LOOPBACK:
         if key is None:
@@ -80,7 +75,7 @@ def http_app(name: str, build: Build, environ: Mapping[str, str], host: str) -> 
         allowed_hosts=names,
         allowed_origins=[f"http://{local}" for local in names] + [f"https://{one}" for one in hosts],
     )
-    app = build(environ).streamable_http_app(stateless_http=True, transport_security=security)
+    app = service.build(environ).streamable_http_app(stateless_http=True, transport_security=security)
     return _Door(app, key)
 
 

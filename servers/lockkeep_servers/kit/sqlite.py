@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import anyio
 
 from lockkeep_servers.kit.errors import NotApplied, ToolError, Unavailable, UnknownOutcome
+from lockkeep_servers.kit.findings import Finding
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -127,6 +128,20 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
         return result
+
+    def examine(self) -> list[Finding]:
+        """Whether the store can be read and is sound, and which schema it has."""
+        try:
+            with self.opened():
+                connection = self._connected(self._reader)
+                (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                (version,) = connection.execute("SELECT max(number) FROM migrations").fetchone()
+        except sqlite3.Error:
+            sound, version = "unreadable", None
+        if sound != "ok":
+            fix = "Stop every user of it and restore the folder from a backup."
+            return [Finding("unusable", f"The store {self.file} is damaged.", fix)]
+        return [Finding("ok", f"The store {self.file} is sound, schema {version}.")]
 
     def _connected(self, connection: sqlite3.Connection | None) -> sqlite3.Connection:
         if connection is None:

@@ -1,12 +1,13 @@
 """Back ends of the calendar; each answers `Diary` and knows nothing of MCP."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from lockkeep_servers.calendar.adapters.embedded import EmbeddedCalendar
 from lockkeep_servers.calendar.adapters.seed import seed
 from lockkeep_servers.calendar.port import Diary
 from lockkeep_servers.kit.clock import Clock
 from lockkeep_servers.kit.faults import read_fault
+from lockkeep_servers.kit.service import EMBEDDED, Factory, adapter_of
 from lockkeep_servers.kit.settings import Settings
 from lockkeep_servers.kit.world.chosen import data_folder, world_of
 
@@ -21,4 +22,9 @@ def embedded(settings: Settings, clock: Clock) -> Diary:
     return diary
 
 
-ADAPTERS: Mapping[str, Callable[[Settings, Clock], Diary]] = {"embedded": embedded}
+ADAPTERS: Mapping[str, Factory[Diary]] = {EMBEDDED: embedded}
+
+
+def open_diary(settings: Settings, clock: Clock) -> Diary:
+    """Return the back end the settings name."""
+    return adapter_of(settings, "calendar", ADAPTERS)(settings, clock)

@@ -17,6 +17,7 @@ from lockkeep_servers.kit.clock import Clock
 from lockkeep_servers.kit.cursor import read_cursor, write_cursor
 from lockkeep_servers.kit.errors import Invalid, NotFound
 from lockkeep_servers.kit.faults import NO_FAULT, Fault
+from lockkeep_servers.kit.findings import Finding
 from lockkeep_servers.kit.receipts import STATEMENTS, Attempt, Effect, GetReceipt, Receipts
 from lockkeep_servers.kit.results import Receipt, Receipted
 from lockkeep_servers.kit.sqlite import Database, Transaction, read_statements
@@ -39,6 +40,9 @@ class EmbeddedCalendar:
 
     def session(self) -> AbstractAsyncContextManager[None]:
         return self.database.session()
+
+    async def examine(self) -> list[Finding]:
+        return self.database.examine()
 
     async def find_slots(self, ask: port.FindSlots) -> port.Slots:
         """Return times when every readable participant is free, earliest first."""

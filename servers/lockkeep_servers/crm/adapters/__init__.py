@@ -1,12 +1,13 @@
 """Back ends of the CRM; each answers `Crm` and knows nothing of MCP."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from lockkeep_servers.crm.adapters.embedded import EmbeddedCrm
 from lockkeep_servers.crm.adapters.seed import seed
 from lockkeep_servers.crm.port import Crm
 from lockkeep_servers.kit.clock import Clock
 from lockkeep_servers.kit.faults import read_fault
+from lockkeep_servers.kit.service import EMBEDDED, Factory, adapter_of
 from lockkeep_servers.kit.settings import Settings
 from lockkeep_servers.kit.world.chosen import data_folder, world_of
 
@@ -21,4 +22,9 @@ def embedded(settings: Settings, clock: Clock) -> Crm:
     return crm
 
 
-ADAPTERS: Mapping[str, Callable[[Settings, Clock], Crm]] = {"embedded": embedded}
+ADAPTERS: Mapping[str, Factory[Crm]] = {EMBEDDED: embedded}
+
+
+def open_crm(settings: Settings, clock: Clock) -> Crm:
+    """Return the back end the settings name."""
+    return adapter_of(settings, "crm", ADAPTERS)(settings, clock)

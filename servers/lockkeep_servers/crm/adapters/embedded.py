@@ -15,6 +15,7 @@ from lockkeep_servers.kit.clock import Clock
 from lockkeep_servers.kit.cursor import read_cursor, write_cursor
 from lockkeep_servers.kit.errors import Invalid, NotFound
 from lockkeep_servers.kit.faults import NO_FAULT, Fault
+from lockkeep_servers.kit.findings import Finding
 from lockkeep_servers.kit.receipts import STATEMENTS, Attempt, Effect, GetReceipt, Receipts
 from lockkeep_servers.kit.results import Receipt, Receipted
 from lockkeep_servers.kit.sqlite import Database, Row, Transaction, read_statements
@@ -37,6 +38,9 @@ class EmbeddedCrm:
 
     def session(self) -> AbstractAsyncContextManager[None]:
         return self.database.session()
+
+    async def examine(self) -> list[Finding]:
+        return self.database.examine()
 
     async def search(self, ask: port.Search) -> port.Page:
         """Return the records that match, in order of arrival."""
