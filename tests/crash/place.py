@@ -107,13 +107,17 @@ class Place:
             rows = store.read.all("audit_from", seq=1, count=1_000_000)
         return [found for row in rows if (found := json.loads(row["record"]))["type"] == kind]
 
-    def receipts(self) -> dict[str, str]:
-        """What the CRM itself knows of every key it has seen."""
-        (file,) = [each for each in (self.data / "crm").iterdir() if each.suffix in (".db", ".sqlite")]
-        with sqlite3.connect(file) as db:
-            found = dict(db.execute("SELECT key, state FROM receipts").fetchall())
-        db.close()
-        return found
+    def receipts(self, server: str = "crm") -> dict[str, str]:
+        """What the server itself knows of every key it has seen."""
+        return dict(self.at_the_server(server, "SELECT key, state FROM receipts"))
+
+    def at_the_server(self, server: str, query: str) -> list[Any]:
+        """Rows of the server's own file."""
+        db = sqlite3.connect(self.data / server / f"{server}.sqlite")
+        try:
+            return db.execute(query).fetchall()
+        finally:
+            db.close()
 
     async def until(self, *states: str) -> list[dict[str, Any]]:
         """Waits until the calls, oldest first, are in these states."""

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mcp_types import CallToolResult
 from crash.doomed import POINTS
 from crash.place import GATEWAY, Launcher, Place, called, finished, prepared, rules
 from house import said
+from lockkeep_servers.calendar.server import build as build_calendar
 from shop import Shop
 from wire.fixture_servers.over_http import served
 
@@ -23,32 +25,61 @@ LEAD = {
     "country": "DE",
     "source": "event",
 }
+MEETING = {
+    "calendar": "rep_1",
+    "title": "Kestrel, first talk",
+    "start": "2027-03-10T06:00:00+00:00",
+    "end": "2027-03-10T06:30:00+00:00",
+    "tz": "Europe/Berlin",
+}
+MEETINGS = f"SELECT id FROM events WHERE title = '{MEETING['title']}'"
+LEADS = f"SELECT id FROM records WHERE email = '{LEAD['email']}'"
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write of an embedded server, and how its effects are counted there."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    effects: str
+
+    @property
+    def server(self) -> str:
+        return self.tool.partition(".")[0]
+
+
+UPSERT = Write("crm.upsert_lead", LEAD, LEADS)
+BOOK = Write("calendar.create_event", MEETING, MEETINGS)
 WRITE = {"id": "t1", "text": "hello"}
+CALENDAR = GATEWAY.replace("crm: {", "calendar: {")
 HAPPENED = {"at the server": True, "before the settle commits": True, "settled": True}
 
 
-async def dies_and_is_retried(launcher: Launcher, place: Place, point: str) -> list[CallToolResult]:
+async def dies_and_is_retried(
+    launcher: Launcher, place: Place, write: Write, point: str
+) -> list[CallToolResult]:
     """Two hosts ask at once and the gateway dies; the next one is asked three times. All answers, in order."""
     heard: list[CallToolResult] = []
     async with launcher.gateway(place, point) as gateway, anyio.create_task_group() as group:
         for _ in range(2):
-            group.start_soon(place.try_call, "crm.upsert_lead", LEAD, heard)
+            group.start_soon(place.try_call, write.tool, write.arguments, heard)
         assert await gateway.ended() == 9
     async with launcher.gateway(place):
         if point != "before the claim commits":
             await place.until("succeeded" if HAPPENED.get(point) else "not_applied")
-        return heard + [await place.call("crm.upsert_lead", LEAD) for _ in range(3)]
+        return heard + [await place.call(write.tool, write.arguments) for _ in range(3)]
 
 
-async def check(launcher: Launcher, place: Place, point: str) -> None:
-    heard = await dies_and_is_retried(launcher, place, point)
-    rows, receipts = place.calls(), place.receipts()
+async def check(launcher: Launcher, place: Place, point: str, write: Write = UPSERT) -> None:
+    heard = await dies_and_is_retried(launcher, place, write, point)
+    rows, receipts = place.calls(), place.receipts(write.server)
     states = {row["id"]: row["state"] for row in rows}
 
     assert {key: state for key, state in receipts.items() if state == "committed"} == {
         row["id"]: "committed" for row in finished(rows)
     }
-    assert len(finished(rows)) == 1
+    assert len(finished(rows)) == len(place.at_the_server(write.server, write.effects)) == 1
     assert set(states.values()) <= {"succeeded", "not_applied"}
     assert all(
         receipts.get(call, "cancelled") == "cancelled"
@@ -68,6 +99,19 @@ async def test_a_gateway_killed_at_this_point_has_one_effect_and_knows_it(
     tmp_path: Path, launcher: Launcher, lock: str, point: str
 ) -> None:
     await check(launcher, await prepared(tmp_path, rules("crm"), lock=lock), point)
+
+
+@pytest.mark.crash
+@pytest.mark.promise("P2", "P7")
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_meeting_booked_while_the_gateway_is_killed_is_one_event(
+    tmp_path: Path, launcher: Launcher, point: str
+) -> None:
+    place = await prepared(tmp_path, rules("calendar"), gateway=CALENDAR)
+    world = {"DATA": str(place.data / "calendar"), "WORLD": "demo", "WORLD_SIZE": "small"}
+    seed = {f"LOCKKEEP_CALENDAR_{key}": value for key, value in world.items()}
+    build_calendar({**seed, "LOCKKEEP_CALENDAR_WORLD_DAY": "2027-03-01"})
+    await check(launcher, place, point, BOOK)
 
 
 @pytest.mark.crash

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, Tool
 
 from house import Era, House, house, said, send
 from lockkeep.ledger import calls
@@ -238,6 +238,71 @@ async def test_a_write_lost_before_its_effect_is_fenced_and_may_be_asked_again(t
         assert mark(again)["outcome"] == "succeeded"
         assert len(shop.effects) == 1
         assert sorted(shop.receipts.values()) == ["cancelled", "committed"]
+
+
+UNFENCED = {
+    "tool": "get_receipt",
+    "with": {"idempotency_key": "=args.idempotency_key"},
+    "applied": "result.state == 'committed'",
+    "not_applied": "result.state == 'absent'",
+}
+
+
+def without_fence() -> Shop:
+    """A server whose receipt only looks; what is absent now may still arrive within a minute."""
+    shop = Shop()
+    shop.tools = [
+        tool.model_copy(
+            update={
+                "meta": {
+                    "lockkeep/effect": {**effect_of(tool), "verify": UNFENCED, "settle_after_s": 60},
+                }
+            }
+        )
+        if tool.name == "write"
+        else tool
+        for tool in shop.tools
+    ]
+    return shop
+
+
+def effect_of(tool: Tool) -> dict[str, Any]:
+    assert tool.meta is not None
+    return tool.meta["lockkeep/effect"]
+
+
+async def looked_for(home: House, call: str) -> None:
+    """Until its receipt was asked for once and did not decide."""
+    with anyio.fail_after(10):
+        while calls.find(home.store.read, call)["tries"] == 0:
+            await anyio.sleep(0.02)
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("late", [False, True], ids=["never arrived", "arrived late"])
+async def test_without_a_fence_absence_counts_only_once_nothing_can_arrive_any_more(
+    tmp_path: Path, late: bool
+) -> None:
+    shop = without_fence()
+
+    async def lose(_tool: str, _arguments: Mapping[str, Any]) -> CallToolResult:
+        raise ConnectionResetError
+
+    shop.behave = lose
+    async with house(tmp_path, shop) as home:
+        call = mark(await home.call("shop.write", WRITE))["id"]
+        await looked_for(home, call)
+        again = await home.call("shop.write", WRITE)
+        assert (said(again)["status"], home.states()) == ("unknown", ["unknown"])
+
+        shop.behave = None
+        if late:
+            await shop.call("write", {**WRITE, "idempotency_key": call})
+        home.clock.ahead = timedelta(seconds=61)
+        await settled(home, "succeeded" if late else "not_applied")
+        await home.call("shop.write", WRITE)
+
+        assert len(shop.effects) == 1
 
 
 @pytest.mark.promise("P2")
