@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import anyio
@@ -32,6 +32,7 @@ from lockkeep.pipeline import Pipeline
 from lockkeep.policy.inforce import InForce
 from lockkeep.policy.manifest import Effects
 from lockkeep.prepare import Known, known_of, no_rules
+from lockkeep.queues import Queues
 from lockkeep.reconcile import Reconciler
 from lockkeep.rounds import Rounds
 from lockkeep.settings import Settings
@@ -72,6 +73,7 @@ class Gateway:
     tasks: TaskGroup
     pipeline: Pipeline = field(init=False)
     reconciler: Reconciler = field(init=False)
+    queues: Queues = field(init=False)
     _progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
     _wires: set[anyio.Event] = field(default_factory=set[anyio.Event])
     sparing: Sparing = field(init=False)
@@ -93,6 +95,7 @@ class Gateway:
             in_own_task=self.in_own_task,
         )
         self.reconciler = Reconciler(ledger=self.ledger, tools=lambda: self.tools, read=self.upstream.read)
+        self.queues = Queues(ledger=self.ledger, tools=lambda: self.tools, ask=self.upstream.read)
 
     @property
     def tools(self) -> Tools:
@@ -175,6 +178,7 @@ class Gateway:
             ledger=self.ledger,
             in_force=self.in_force,
             reconcile=self.reconciler.run_once,
+            hold_queues=self.queues.run_once,
             decide=self.pipeline.run,
             connect=self.connect,
             closed=self.closed,
@@ -304,7 +308,8 @@ async def running(
 
 def embedded_environment(data: Path) -> dict[str, str]:
     """The environment of in-process servers: each keeps its own folder beside the ledger unless told otherwise."""
-    names = {f"LOCKKEEP_{name}_DATA": str(data / name.lower()) for name in ("CRM", "CALENDAR")}
+    installed = entry_points(group="lockkeep_servers.servers").names
+    names = {f"LOCKKEEP_{name.upper()}_DATA": str(data / name) for name in installed}
     return {**names, **{key: value for key, value in os.environ.items() if key.startswith("LOCKKEEP_")}}
 
 

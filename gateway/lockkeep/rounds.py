@@ -26,6 +26,7 @@ class Rounds:
     ledger: Ledger
     in_force: InForce
     reconcile: Callable[[], Awaitable[object]]
+    hold_queues: Callable[[], Awaitable[None]]
     decide: Callable[[Request], Awaitable[Outcome]]
     connect: Callable[[], Awaitable[None]]
     closed: Callable[[Tool], str | None]
@@ -46,14 +47,16 @@ class Rounds:
                 (TICK, self.wake_waiters),
                 (SLOW, self.end_overdue),
                 (SLOW, self.settle_doubt),
+                (SLOW, self.hold_queues),
             ):
                 rounds.start_soon(_every, seconds, work)
 
     async def report_switches(self) -> None:
-        """`kill` returns when its own number stands here: from now on, sends see the switch."""
+        """`kill` returns when its own number stands here: sends see the switch, and queues were told."""
         read = self.ledger.store.read
         row, seen = read.one("switch_newest"), read.one("seen")
         if row and seen and row["id"] > seen["switch"]:
+            await self.hold_queues()
             await self.ledger.store.write(lambda tx: tx.run("seen_set", switch=row["id"]))
 
     async def follow_rules(self) -> None:

@@ -9,7 +9,8 @@ from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.show import AsJson, data, fail, say
 from lockkeep.errors import NotFound
 from lockkeep.ledger import switches
-from lockkeep.model import Json, SwitchMode
+from lockkeep.model import Json, Switch, SwitchMode
+from lockkeep.queues import HELD, holders, reaches
 from lockkeep.store.folder import serving
 
 SEEN_WITHIN = 5.0
@@ -56,6 +57,7 @@ def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
         seen = pid is None or _seen(place, switch.id)
         rows = place.store.read.all("calls_in_state", state="executing")
         wire = [row["id"] for row in rows if switches.covers(switch, row)]
+        queues = _queues(place, switch, running=pid is not None)
         shown: dict[str, Json] = {
             "switch": switch.id,
             "scope": scope,
@@ -63,17 +65,45 @@ def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
             "by": author,
             "confirmed": seen,
             "on_the_wire": wire,
+            "queues": dict(queues),
         }
         if as_json:
             data(shown)
         else:
             say(f"{mode} {scope}, by {author}: {reason}")
             say("On the wire: " + (", ".join(wire) if wire else "nothing."))
+            for integration, failure in queues.items():
+                if failure is None:
+                    say(f"The queue of {integration} is held.")
         if not seen:
             fail(
                 f"not confirmed: gateway process {pid} has not seen it within {SEEN_WITHIN:g} seconds; end that process"
             )
+        for integration, failure in queues.items():
+            if failure is not None:
+                fail(f"not held: the queue of {integration} ({failure}); stop that server itself")
+        if not seen or any(queues.values()):
             raise typer.Exit(1)
+
+
+def _queues(place: Here, switch: Switch, *, running: bool) -> dict[str, str | None]:
+    """Every queue the switch is about, and why it is not held; a server that lives in the gateway ends with it."""
+    if place.rules is None:
+        return {}
+    told = {row["integration"]: row for row in place.store.read.all("queues_all")}
+    found: dict[str, str | None] = {}
+    for tool in holders(place.rules.tools):
+        if not reaches(switch, tool.integration, place.store.read):
+            continue
+        row = told.get(tool.integration)
+        if row is not None and row["state"] in HELD:
+            found[tool.integration] = None
+        elif running:
+            failure = row["failure"] if row is not None else None
+            found[tool.integration] = failure or "it was not told"
+        elif place.rules.integrations[tool.integration].url:
+            found[tool.integration] = "no gateway runs here that could tell it"
+    return found
 
 
 def _known(place: Here, scope: str) -> None:

@@ -31,7 +31,7 @@ from lockkeep.policy.types import ANY
 
 ENTRY = (
     "operation", "class", "subject", "amount", "amounts", "idempotency", "version", "before", "undo", "verify", "errors",
-    "checks", "pii", "hidden", "export", "simulate", "settle_after_s", "review",
+    "checks", "pii", "hidden", "export", "simulate", "settle_after_s", "queue", "review",
 )  # fmt: skip
 
 

@@ -136,11 +136,15 @@ class Upstream:
         return "structured_content" in reply.model_fields_set and validator.is_valid(reply.structured_content)
 
     def _may_read(self, tool: Tool) -> bool:
-        """Reads, and the service tools that a manifest of the same integration names to verify with."""
-        return tool.reads or any(
-            tool.server_name == _entry(other.effect, "verify").get("tool")
-            for other in self._tools().values()
-            if other.integration == tool.integration
+        """Reads, what holds a queue, and the service tools that a manifest of the same integration verifies with."""
+        return (
+            tool.reads
+            or bool(_entry(tool.effect, "queue"))
+            or any(
+                tool.server_name == _entry(other.effect, "verify").get("tool")
+                for other in self._tools().values()
+                if other.integration == tool.integration
+            )
         )
 
 

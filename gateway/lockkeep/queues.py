@@ -1,0 +1,118 @@
+"""Effects that an integration starts later by itself are held while a switch covers them (P5).
+
+A manifest names the tool that does it: `queue: {with: {paused: =args.paused, reason: =args.reason}}`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import anyio
+
+from lockkeep.ledger import Ledger, audit, switches
+from lockkeep.model import Json, Switch, Tool, Tools, is_object, stamp
+from lockkeep.policy.manifest import filled
+from lockkeep.store import Row, Tx
+
+logger = logging.getLogger(__name__)
+PATIENCE = 2.0  # seconds a queue has to answer: `kill` waits for it
+State = Literal["holding", "held", "kept", "releasing", "released"]
+HELD: frozenset[str] = frozenset({"held", "kept"})  # kept: somebody else had paused it before us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queues:
+    """Level-triggered: each look compares what the switches ask for with what the queues were last told."""
+
+    ledger: Ledger
+    tools: Callable[[], Tools]
+    ask: Callable[[Tool, Mapping[str, Json], float], Awaitable[Json]]
+    _one: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def run_once(self) -> None:
+        """Every queue whose switches changed is told so; one that does not answer is told again next time."""
+        async with self._one:
+            read = self.ledger.store.read
+            thrown = [*switches.thrown(read), *switches.by_file(self.ledger.folder)]
+            known = {row["integration"]: row for row in read.all("queues_all")}
+            async with anyio.create_task_group() as group:
+                for tool in holders(self.tools()):
+                    cover = [each for each in thrown if reaches(each, tool.integration, read)]
+                    if (now := _wanted(known.get(tool.integration), bool(cover))) is not None:
+                        group.start_soon(self._tell, tool, now, known.get(tool.integration), cover)
+
+    async def _tell(self, tool: Tool, now: State, row: Row | None, cover: list[Switch]) -> None:
+        paused = now == "holding"
+        if row is None or row["state"] != now:
+            await self._record(tool, now, None)
+        reason = "; ".join(each.reason for each in cover) or "The stop was lifted."
+        said: Mapping[str, Json] = {"args": {"paused": paused, "reason": reason[:500]}}
+        try:
+            answer = await self.ask(tool, _arguments(tool, said), PATIENCE)
+        except Exception as error:  # whatever it was, the queue was not told
+            failure = str(error) or type(error).__name__
+            if row is None or row["failure"] != failure:
+                logger.warning("alarm: the queue of %s was not told to %s", tool.integration, now)
+                await self._record(tool, now, failure, "queue.not_told")
+            return
+        first = row is None or row["state"] not in ("holding", "releasing")
+        ended: State = "released" if not paused else "kept" if first and _unchanged(answer) else "held"
+        await self._record(tool, ended, None, "queue.held" if paused else "queue.released")
+
+    async def _record(self, tool: Tool, state: State, failure: str | None, event: str | None = None) -> None:
+        """What is about to be asked stands here before it is asked, so that a restart asks again."""
+        now = self.ledger.clock()
+
+        def work(tx: Tx) -> None:
+            tx.run("queue_put", integration=tool.integration, state=state, failure=failure, at=stamp(now))
+            if event is not None:
+                audit.append(tx, event, now, integration=tool.integration, reason=failure)
+
+        await self.ledger.store.write(work)
+
+
+def holders(tools: Tools) -> Iterator[Tool]:
+    """The tools that hold a queue, one an integration."""
+    seen: set[str] = set()
+    for tool in tools.values():
+        if is_object(tool.effect.get("queue")) and tool.integration not in seen:
+            seen.add(tool.integration)
+            yield tool
+
+
+def reaches(switch: Switch, integration: str, read: Tx) -> bool:
+    """Whether messages this switch is about may wait in the queue of this integration."""
+    kind, _, name = switch.scope.partition(":")
+    match kind:
+        case "all":
+            return True
+        case "integration":
+            return name == integration
+        case "tool":
+            return name.partition(".")[0] == integration
+        case _:
+            who = {"agent": None, "user": None, kind: name}
+            return read.one("queue_filled_by", integration=integration, **who) is not None
+
+
+def _wanted(row: Row | None, covered: bool) -> State | None:
+    """What the queue has to be told now; None if it was told already, or never needs to be."""
+    state: State = row["state"] if row is not None else "released"
+    if covered:
+        return None if state in HELD else "holding"
+    if state == "kept":
+        return None  # who paused it lets it go on
+    return None if state == "released" else "releasing"
+
+
+def _arguments(tool: Tool, said: Mapping[str, Json]) -> Mapping[str, Json]:
+    entry: Json = tool.effect.get("queue")
+    template: Json = entry.get("with") if is_object(entry) else None
+    arguments = filled(template, said)
+    return arguments if is_object(arguments) else {}
+
+
+def _unchanged(answer: Json) -> bool:
+    """A receipt without changed fields: the queue was paused before we asked."""
+    return is_object(answer) and answer.get("before") == {} and answer.get("after") == {}
