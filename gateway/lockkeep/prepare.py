@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from lockkeep.ledger import digests
-from lockkeep.model import Arguments, Deny, Json, Request, Tool, ToolCall
+from lockkeep.model import Arguments, Deny, Json, Request, Risk, Tool, ToolCall
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.manifest import Effects
+from lockkeep.policy.operations import Unmatched
 from lockkeep.policy.positions import nearest
 from lockkeep.policy.runtime import shown
 
@@ -72,13 +73,14 @@ def prepare(request: Request, known: Known) -> ToolCall:
     if tool is None:
         return _unknown(request, known, arguments, unresolved)
     full = {**known.defaults, **arguments}  # rules and people see what will run
+    operation, risk, effects, fault = _operation(tool, known.effects, full)
     return ToolCall(
         id=request.id,
         tool=tool.name,
         exported=request.tool,
-        operation=tool.effect.get("operation") or tool.name,
+        operation=operation,
         integration=tool.integration,
-        risk=tool.risk,
+        risk=risk,
         pin=tool.pin,
         arguments=full,
         user=request.user,
@@ -88,14 +90,30 @@ def prepare(request: Request, known: Known) -> ToolCall:
         at=request.at,
         asked=_asked(tool.name, full, request),
         generation=known.generation,
-        subject=known.effects.subject_of(full),
-        amount=known.effects.amount_of(full),
+        subject=effects.subject_of(full),
+        amount=effects.amount_of(full),
         key=request.key if unresolved is None else None,
         run=request.run,
         step=request.step,
         agreed=request.agreed,
-        unresolved=unresolved,
+        unresolved=unresolved or fault,
     )
+
+
+def _operation(tool: Tool, effects: Effects, full: Arguments) -> tuple[str, Risk, Effects, Deny | None]:
+    """What the tool does with these arguments: name, class, expressions, and why that cannot be told."""
+    name = tool.effect.get("operation") or tool.name
+    found = effects.operations.of(full) if effects.operations else None
+    if found is None:
+        return name, tool.risk, effects, None
+    if isinstance(found, Unmatched):
+        deny = (
+            Deny("arguments.mixed", found.reason, "Make one call for each.", "changed")
+            if found.mixed
+            else Deny("arguments.operation", found.reason, "Ask for something that is described.", "changed")
+        )
+        return name, tool.risk, effects, deny
+    return found.name, found.risk, effects.within(found.name), None
 
 
 def _unknown(request: Request, known: Known, arguments: Arguments, unresolved: Deny | None) -> ToolCall:

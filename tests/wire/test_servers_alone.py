@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import anyio
 import httpx2
@@ -191,7 +191,6 @@ def test_beyond_loopback_a_server_starts_only_with_a_key_and_a_name(
 
 @pytest.mark.parametrize(("arguments", "environ", "words"), [
     (["--http", "there"], {}, "HOST"),
-    (["--help"], {}, "usage: lockkeep-calendar"),
     ([], {"LOCKKEEP_CALENDAR_ADAPTER": "unknown"}, "embedded"),
 ])  # fmt: skip
 def test_a_start_that_cannot_be_says_why(
@@ -201,3 +200,35 @@ def test_a_start_that_cannot_be_says_why(
 
     with pytest.raises(SystemExit, match=words):
         run(CALENDAR, arguments, given)
+
+
+def test_a_wrong_argument_is_answered_with_the_right_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(CALENDAR, ["--port", "8713"], {})
+
+    assert "usage: lockkeep-calendar [-h] [--http [HOST:]PORT]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_doctor_looks_and_writes_nothing_unless_it_is_told_to(
+    as_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = {"LOCKKEEP_CALENDAR_DATA": str(tmp_path / "store")}
+
+    def examined(*more: str) -> tuple[int, list[str]]:
+        with pytest.raises(SystemExit) as ended:
+            run(CALENDAR, ["doctor", *more, *(["--json"] if as_json else [])], environ)
+        said = capsys.readouterr().out
+        found = (
+            [each["level"] for each in json.loads(said)["findings"]]
+            if as_json
+            else [line.split()[0].lower() for line in said.splitlines()]
+        )
+        return cast(int, ended.value.code), found
+
+    assert examined() == (1, ["warning"])
+    assert not (tmp_path / "store").exists()
+    assert examined("--setup") == (0, ["ok"])
+    assert examined() == (0, ["ok"])
+    (tmp_path / "store" / "calendar.sqlite").write_bytes(b"SQLite format 3\x00 and then nothing that fits")
+    assert examined() == (2, ["unusable"])

@@ -11,6 +11,10 @@ from lockkeep.policy.runtime import shown
 from lockkeep.upstream import exported_schema
 
 MOST_NAMED = 8
+AFTER_THE_SCHEMA = (
+    "arguments.operation",
+    "arguments.mixed",
+)  # a wrong argument is the better answer, if there is one
 
 
 class Schemas:
@@ -36,7 +40,7 @@ async def arguments(
     schemas: Schemas,
 ) -> Verdict:
     """Unknown tools, changed tools, undeclared and wrong arguments go no further; every faulty path is named."""
-    if call.unresolved is not None:
+    if call.unresolved is not None and call.unresolved.code not in AFTER_THE_SCHEMA:
         return call.unresolved
     pinned = tool(call.tool)
     if pinned is None or pinned.pin != call.pin:
@@ -52,7 +56,7 @@ async def arguments(
     errors = islice(schemas.of(pinned).iter_errors(dict(call.arguments)), MOST_NAMED + 1)
     faults = [f"{shown(_path(error))}: {shown(error.message)}" for error in errors]
     if not faults:
-        return Allow()
+        return call.unresolved or Allow()
     more = "; … and more" if len(faults) > MOST_NAMED else ""
     reason = f"The arguments do not fit {call.tool}. {'; '.join(faults[:MOST_NAMED])}{more}"
     return Deny("arguments.invalid", reason, "Correct these arguments and call again.", "changed")

@@ -105,7 +105,7 @@ class PolicySet:
         amount = (
             Money(call.amount.minor, call.amount.currency)
             if call.amount
-            else self.effects_of(call.tool).money(call.arguments)
+            else self.effects_of(call.tool).within(call.operation).money(call.arguments)
         )
         return {"args": dict(call.arguments), "call": {**about, "amount": amount}, "read": {}}
 

@@ -1,13 +1,14 @@
 """Manifests: what each tool does. Files beat the server's own word; both count only as accepted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from lockkeep.model import RISKS, Amount, Arguments, Json, Tool
 from lockkeep.policy import runtime
 from lockkeep.policy.check import Checker
 from lockkeep.policy.checked import Code, Root, Run, Scope
 from lockkeep.policy.lexer import Unreadable
+from lockkeep.policy.operations import Operations, operations
 from lockkeep.policy.parser import parse
 from lockkeep.policy.positions import Listing, Node, Problems, Text, nearest
 from lockkeep.policy.positions import Mapping as Node_
@@ -31,7 +32,7 @@ from lockkeep.policy.types import ANY
 
 ENTRY = (
     "operation", "class", "subject", "amount", "amounts", "idempotency", "version", "before", "undo", "verify", "errors",
-    "checks", "pii", "hidden", "export", "simulate", "settle_after_s", "queue", "review",
+    "checks", "pii", "hidden", "export", "simulate", "settle_after_s", "queue", "operations", "each", "review",
 )  # fmt: skip
 
 
@@ -42,6 +43,12 @@ class Effects:
     subject: Code | None = None
     minor: Code | None = None
     currency: Code | None = None
+    operations: Operations | None = None
+    of_operation: Mapping[str, "Effects"] = field(default_factory=dict[str, "Effects"])
+
+    def within(self, operation: str) -> "Effects":
+        """What one of a wide tool's operations says for itself; this, if it does one thing."""
+        return self.of_operation.get(operation, self)
 
     def subject_of(self, arguments: Arguments) -> str | None:
         value = _value(self.subject, arguments)
@@ -92,10 +99,16 @@ def read(root: Node, problems: Problems) -> tuple[str, Mapping[str, Mapping[str,
 
 def effects(tool: Tool) -> Effects:
     """The manifest's expressions, checked against the tool's schema; raises Unreadable if they do not fit."""
-    scope = arguments_of(tool)
-    said: Json = tool.effect.get("amount")
+    scope, many = arguments_of(tool), operations(tool)
+    each = {one.name: _effects(one.entry, scope) for one in many.all} if many else {}
+    return replace(_effects(tool.effect, scope), operations=many, of_operation=each)
+
+
+def _effects(entry: Mapping[str, Json], scope: Scope) -> Effects:
+    subject = _code(entry.get("subject"), "subject", scope)
+    said: Json = entry.get("amount")
     if said is None:
-        return Effects(_code(tool.effect.get("subject"), "subject", scope))
+        return Effects(subject)
     if not is_object(said) or not {"minor", "currency"} <= said.keys():
         raise Unreadable(0, "amount is {minor: expression, currency: expression}")
     minor, currency = (
@@ -105,7 +118,7 @@ def effects(tool: Tool) -> Effects:
     for code, kind in ((minor, "number"), (currency, "text")):
         if code is not None and code.type.kind not in (kind, "any"):
             raise Unreadable(0, f"amount is made of a number and a currency, this is {code.type}")
-    return Effects(_code(tool.effect.get("subject"), "subject", scope), minor, currency)
+    return Effects(subject, minor, currency)
 
 
 def judge(expression: str, values: Mapping[str, Json]) -> bool:

@@ -1,0 +1,107 @@
+"""A tool that does many things: each call is judged as what it really does (P1)."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp_types import Tool
+
+from house import House, house, said
+from lockkeep.ledger import calls
+from shop import RECEIPT, TEXT, Shop
+
+OPERATIONS = [
+    {"when": "item.op == 'read'", "operation": "crm.get_object", "class": "read"},
+    {"when": "item.op == 'update' && args.kind == 'deals'", "operation": "crm.update_deal", "class": "write"},
+    {"when": "item.op == 'delete'", "operation": "crm.delete_object", "class": "irreversible"},
+]
+WIDE = Tool(
+    name="manage",
+    description="Manage objects.",
+    input_schema={
+        "type": "object",
+        "properties": {
+            "id": TEXT,
+            "kind": {"type": "string", "enum": ["deals", "contacts"]},
+            "objects": {"type": "array", "items": {"type": "object", "properties": {"op": TEXT}}},
+        },
+        "required": ["id", "kind", "objects"],
+        "additionalProperties": False,
+    },
+    output_schema=RECEIPT,
+    _meta={
+        "lockkeep/effect": {
+            "class": "irreversible",
+            "subject": "args.id",
+            "each": "args.objects",
+            "operations": OPERATIONS,
+            "undo": "none",
+        }
+    },
+)
+POLICY = """\
+api: lockkeep/v1
+policy: shop
+owner: lead
+applies_to: {everywhere: true}
+tools:
+  shop.manage:
+    allow: anyone
+    deny:
+      - {name: never-delete, when: tool.operation == "crm.delete_object", say: Nothing is deleted., fix: Archive it.}
+      - {name: not-contacts, when: [tool.class != "read", kind == "contacts"], say: Not contacts.}
+"""
+
+
+def wide() -> Shop:
+    shop = Shop()
+    shop.tools = [*shop.tools, WIDE]
+    return shop
+
+
+async def manage(home: House, kind: str, *operations: str) -> dict[str, Any]:
+    objects = [{"op": each} for each in operations]
+    return said(await home.call("shop.manage", {"id": "t1", "kind": kind, "objects": objects}))
+
+
+@pytest.mark.promise("P1")
+async def test_rules_class_and_record_speak_of_the_operation(tmp_path: Path) -> None:
+    async with house(tmp_path, wide()) as home:
+        await home.rules(rules=POLICY)
+        assert (await manage(home, "deals", "update", "update"))["applied"]
+        assert (await manage(home, "contacts", "read"))["applied"]
+        denied = await manage(home, "deals", "delete")
+
+        assert denied["rule"] == "shop/shop.manage/never-delete"
+        rows = home.store.read.all("calls_list", state=None, tool=None, agent=None, user=None, count=9)
+        found = [(calls.find(home.store.read, row["id"])["operation"], row["risk"]) for row in reversed(rows)]
+        assert found[:2] == [("crm.update_deal", "write"), ("crm.get_object", "read")]
+
+
+@pytest.mark.promise("P1", "P6")
+@pytest.mark.parametrize(("kind", "operations", "code"), [
+    ("contacts", ["update"], "arguments.operation"),
+    ("deals", ["merge"], "arguments.operation"),
+    ("deals", [], "arguments.operation"),
+    ("deals", ["read", "delete"], "arguments.mixed"),
+    ("leads", ["update"], "arguments.invalid"),
+])  # fmt: skip
+async def test_what_no_operation_describes_is_denied(
+    tmp_path: Path, kind: str, operations: list[str], code: str
+) -> None:
+    async with house(tmp_path, wide()) as home:
+        await home.rules(rules=POLICY)
+        denied = await manage(home, kind, *operations)
+
+        assert denied["code"] == code
+        assert home.shop.effects == []
+
+
+@pytest.mark.promise("P1", "P6")
+async def test_a_condition_that_cannot_be_worked_out_matches_nothing(tmp_path: Path) -> None:
+    async with house(tmp_path, wide()) as home:
+        await home.rules(rules=POLICY)
+        denied = said(await home.call("shop.manage", {"id": "t1", "kind": "deals", "objects": [{}]}))
+
+        assert denied["code"] == "arguments.operation"
+        assert home.shop.effects == []
