@@ -21,7 +21,9 @@ from lockkeep.policy.bundle import GATEWAY, LOCK, read_folder
 from lockkeep.policy.editing import with_entry
 from lockkeep.policy.gatewayfile import GatewayFile
 from lockkeep.policy.positions import Problems, parse
+from lockkeep.policy.vendors import Shipped, fitting
 from lockkeep.upstream import (
+    NO_MANIFEST,
     Listing,
     Lock,
     Proposal,
@@ -146,23 +148,26 @@ def add(
     with here() as place:
         integration = _described(name, target)
         files = read_folder(place.settings.policies)
-        written = _drafts(place, integration, target, role, files)
+        written, ready = _drafts(place, integration, target, role, files)
         for path, text in written.items():
             file = place.settings.policies / path
             file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8")
         proposal = _propose_all(place, [name], _read_gateway({**files, **written}), {**files, **written})[0]
         if as_json:
-            data({**_summary(proposal), "written": sorted(written)})
+            data(
+                {**_summary(proposal), "written": sorted(written), "manifest": ready.name if ready else None}
+            )
             return
         say(f"Wrote {', '.join(sorted(written))} in {place.settings.policies}.")
+        if ready is not None:
+            say(f"The manifest is the one that comes with lockkeep for {ready.name}: look it over.")
         say(
             f"{name}: {len(proposal.tools)} tools can be used after: lockkeep catalog accept {name} --expect {proposal.hash[:16]}"
         )
         for tool, why in proposal.left_out.items():
-            say(
-                f"  stays closed: {tool} ({why}; take `review: true` out of the manifest once you have looked)"
-            )
+            fix = "describe it" if why == NO_MANIFEST else "take `review: true` out"
+            say(f"  stays closed: {tool} ({why}; {fix} in manifests/{name}.yaml once you have looked)")
 
 
 def _described(name: str, target: list[str]) -> Integration:
@@ -175,8 +180,8 @@ def _described(name: str, target: list[str]) -> Integration:
 
 def _drafts(
     place: Here, integration: Integration, target: list[str], role: str, files: Mapping[str, str]
-) -> dict[str, str]:
-    """Everything that will be written, or an error before anything is."""
+) -> tuple[dict[str, str], Shipped | None]:
+    """Everything that will be written, or an error before anything is; and the manifest we had ready."""
     name = integration.name
     if f"{name}.yaml" in files or f"manifests/{name}.yaml" in files:
         raise BadPolicySet(f"there is a file for {name} already; take another name")
@@ -185,10 +190,24 @@ def _drafts(
     gateway = with_entry(GATEWAY, files[GATEWAY], "integrations", name, value)
     _read_gateway({**files, GATEWAY: gateway})
     listing = _listings([integration], place)[name]
-    return {
-        GATEWAY: gateway, f"manifests/{name}.yaml": draft_manifest(name, listing),
-        f"{name}.yaml": draft_policy(name, listing, role, sorted(place.people.groups)[0] if place.people.groups else role),
-    }  # fmt: skip
+    ready = fitting(listing.server, [tool.name for tool in listing.tools])
+    owner = sorted(place.people.groups)[0] if place.people.groups else role
+    drafts = {
+        GATEWAY: gateway,
+        f"manifests/{name}.yaml": ready.named(name) if ready else draft_manifest(name, listing),
+        f"{name}.yaml": draft_policy(name, _classes(listing, ready), role, owner),
+    }
+    return drafts, ready
+
+
+def _classes(listing: Listing, ready: Shipped | None) -> dict[str, str]:
+    """The class of each tool as the drafts have it."""
+    found: dict[str, str] = {}
+    for tool in listing.tools:
+        said: Json = ready.entries.get(tool.name) if ready else tool.effect
+        named = is_object(said) and isinstance(said.get("class"), str)
+        found[tool.name] = said["class"] if named else draft_class(tool.name, tool.annotations)
+    return found
 
 
 def draft_manifest(name: str, listing: Listing) -> str:
@@ -218,11 +237,8 @@ def draft_class(tool: str, annotations: Mapping[str, Json]) -> str:
     return found[-1] if found else "write"
 
 
-def draft_policy(name: str, listing: Listing, role: str, owner: str) -> str:
-    reads = any(
-        draft_class(tool.name, tool.annotations) == "read" or _says_read(tool.effect)
-        for tool in listing.tools
-    )
+def draft_policy(name: str, classes: Mapping[str, str], role: str, owner: str) -> str:
+    """Its reads for one role; everything else as a comment to take the sign from."""
     lines = [
         "# Drafted by lockkeep add. REVIEW: who may use which tool?",
         "api: lockkeep/v1",
@@ -231,17 +247,12 @@ def draft_policy(name: str, listing: Listing, role: str, owner: str) -> str:
         "applies_to: {everywhere: true}",
         "tools:",
     ]
-    if reads:
+    if "read" in classes.values():
         lines += [f"  {name}.@read:", f"    allow: [{role}]"]
     else:
         lines[-1] = "tools: {}"
-    for tool in listing.tools:
-        lines.append(f"  # {name}.{tool.name}: {{allow: [{role}]}}")
+    lines += [f"  # {name}.{tool}: {{allow: [{role}]}}" for tool in classes]
     return "\n".join(lines) + "\n"
-
-
-def _says_read(effect: Json) -> bool:
-    return is_object(effect) and effect.get("class") == "read"
 
 
 def _proposals(place: Here, names: list[str] | None) -> list[Proposal]:

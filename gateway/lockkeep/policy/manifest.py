@@ -75,7 +75,7 @@ class Effects:
 
 def read(root: Node, problems: Problems) -> tuple[str, Mapping[str, Mapping[str, Json]]] | None:
     """The integration's name and its entries, as plain values."""
-    reader = Reader(root, "a manifest", problems, ("api", "manifest", "description", "tools"))
+    reader = Reader(root, "a manifest", problems, ("api", "manifest", "description", "servers", "tools"))
     name, tools = begins(reader, "manifest"), reader.need("tools")
     if tools is not None and not isinstance(tools, Node_):
         problems.add(

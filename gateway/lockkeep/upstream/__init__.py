@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lockkeep.upstream.catalog import Proposal, bad_names, propose
+    from lockkeep.upstream.catalog import NO_MANIFEST, Proposal, bad_names, propose
     from lockkeep.upstream.connection import ConnectionStatus
     from lockkeep.upstream.exported import exported_schema, hidden_arguments
     from lockkeep.upstream.listing import Listed, Listing, ListingRefused
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lockkeep.upstream.watching import Pace
 
 __all__ = [
+    "NO_MANIFEST",
     "Accepted",
     "BadCatalog",
     "Change",
@@ -43,6 +44,7 @@ __all__ = [
     "write_lock",
 ]
 _HOMES = {
+    "NO_MANIFEST": "catalog",
     "Proposal": "catalog",
     "bad_names": "catalog",
     "propose": "catalog",

@@ -16,6 +16,8 @@ Manifests = Mapping[str, Mapping[str, Mapping[str, Json]]]  # integration -> the
 LONGEST_NAME = 40
 _LEGAL = re.compile(rf"[a-z0-9_]{{1,{LONGEST_NAME}}}")
 
+NO_MANIFEST = "no manifest"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
@@ -112,7 +114,7 @@ def _tool(integration: Integration, listed: Listed, effect: Mapping[str, Json]) 
 
 def _unusable(listed: Listed, entry: Json) -> str | None:
     if entry is None:
-        return "no manifest"
+        return NO_MANIFEST
     if not isinstance(entry, Mapping) or cast("Mapping[str, Json]", entry).get("class") not in RISKS:
         return f"its manifest names no class (one of {', '.join(RISKS)})"
     if cast("Mapping[str, Json]", entry).get("review") is True:
