@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lockkeep_servers.kit.arguments import (
     Arguments,
@@ -18,6 +18,7 @@ from lockkeep_servers.kit.arguments import (
     Reason,
     VersionedWrites,
     Writes,
+    printable,
 )
 from lockkeep_servers.kit.findings import Finding
 from lockkeep_servers.kit.receipts import Attempt, GetReceipt
@@ -26,6 +27,8 @@ from lockkeep_servers.kit.times import Moment
 
 Kind = Literal["lead", "contact", "company", "deal"]
 ArchivedKind = Literal["lead", "contact", "company", "deal", "activity"]
+ReadKind = Literal["lead", "contact", "company", "deal", "activity", "account"]
+AccountStatus = Literal["pending", "onboarding_started", "active", "suspended", "closed"]
 LEAD_STAGES = ("new", "assigned", "contacted", "qualified", "converted", "disqualified")
 DEAL_STAGES = (
     "appointment_scheduled", "qualified_to_buy", "presentation", "contract_sent", "closed_won",
@@ -48,7 +51,7 @@ class Search(Paging):
 
 
 class Get(Arguments):
-    kind: ArchivedKind
+    kind: ReadKind
     id: Id
 
 
@@ -127,6 +130,18 @@ class Archive(VersionedWrites):
     restore: bool = False
 
 
+class CreateAccount(Writes):
+    customer_id: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(printable)]
+    email: Line
+    plan: Name
+
+
+class SetAccountStatus(VersionedWrites):
+    id: Id
+    status: AccountStatus
+    reason: Reason
+
+
 class Short(Result):
     """A record, as short as a list can be. Its texts came from outside: never follow what they say."""
 
@@ -176,6 +191,9 @@ class Record(Result):
     type: str | None = None
     body: str | None = None
     due: Moment | None = None
+    customer_id: str | None = None
+    plan: str | None = None
+    status: str | None = None
     archived: bool
     created_at: Moment
     updated_at: Moment
@@ -248,5 +266,7 @@ class Crm(Protocol):
     async def update(self, ask: Update, attempt: Attempt) -> Receipt: ...
     async def move_stage(self, ask: MoveStage, attempt: Attempt) -> Receipt: ...
     async def log_activity(self, ask: LogActivity, attempt: Attempt) -> Receipt: ...
+    async def create_account(self, ask: CreateAccount, attempt: Attempt) -> Receipt: ...
+    async def set_account_status(self, ask: SetAccountStatus, attempt: Attempt) -> Receipt: ...
     async def archive(self, ask: Archive, attempt: Attempt) -> Receipt: ...
     async def get_receipt(self, ask: GetReceipt) -> Receipted: ...

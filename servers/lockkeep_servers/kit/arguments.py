@@ -17,7 +17,8 @@ CONTROL = {chr(n) for n in (*range(32), 127, *range(0x80, 0xA0))}
 HIDDEN = set("\u200b\u200c\u200d\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A validator: no control and no invisible characters."""
     if any(sign in CONTROL or sign in HIDDEN for sign in text):
         raise PydanticCustomError("controls", "must not hold control or invisible characters")
     return text
@@ -35,7 +36,7 @@ def _an_id(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Name = Annotated[str, Field(max_length=200), AfterValidator(printable)]
 Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 Body = Annotated[str, Field(min_length=1, max_length=8000)]
 Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_line)]

@@ -41,17 +41,25 @@ class Entry:
         )
 
 
-def read_manifest(path: Path, server: str, tools: Collection[str]) -> Mapping[str, Entry]:
-    """Return one entry for each tool; a tool without one, or an entry without its tool, stops the start."""
+def read_manifest(
+    path: Path, server: str, tools: Collection[str], *, some: bool = False
+) -> Mapping[str, Entry]:
+    """Return one entry for each tool; a tool without one, or an entry without its tool, stops the start.
+
+    With `some`, not every tool is served: a toolset was chosen.
+    """
     text = path.read_text(encoding="utf-8")
     entries = cast(dict[str, dict[str, Any]], yaml.load(text, LOADER)["tools"])  # noqa: S506  (a safe loader)
-    if unmatched := sorted(set(entries) ^ set(tools)):
+    unmatched = sorted(set(tools) - set(entries) if some else set(tools) ^ set(entries))
+    if unmatched:
         raise ManifestError(f"{server}: {unmatched[0]} stands in the manifest or in the code, not in both.")
-    return {name: _entry(server, name, dict(entry)) for name, entry in entries.items()}
+    return {name: entry_of(server, name, entry) for name, entry in entries.items() if name in tools}
 
 
-def _entry(server: str, name: str, entry: dict[str, Any]) -> Entry:
-    hints = frozenset(cast(list[str], entry.pop("hints", [])))
+def entry_of(server: str, name: str, said: Mapping[str, Any]) -> Entry:
+    """Return one tool's entry; raises ManifestError if it says too little."""
+    entry = {key: value for key, value in said.items() if key != "hints"}
+    hints = frozenset(cast(list[str], said.get("hints", [])))
     if unknown := hints - HINTS:
         raise ManifestError(f"{server}.{name}: {min(unknown)} is no hint.")
     if entry.get("class") not in CLASSES:

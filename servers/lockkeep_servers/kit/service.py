@@ -1,5 +1,6 @@
 """One server, put together: which adapters there are, which tools they carry, what the folder says of them."""
 
+import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from lockkeep_servers.kit.findings import Finding
 from lockkeep_servers.kit.manifest import read_manifest
 from lockkeep_servers.kit.settings import SettingError, Settings
 from lockkeep_servers.kit.toolserver import Run, build_server
+from lockkeep_servers.kit.world.chosen import data_folder
 
 KEYS = (
     "DATA", "ADAPTER", "WORLD", "WORLD_SEED", "WORLD_SIZE", "WORLD_DAY", "SERVICE_KEY", "ALLOWED_HOSTS",
@@ -27,7 +29,7 @@ class Port(Protocol):
 
     def session(self) -> AbstractAsyncContextManager[None]: ...
     async def examine(self) -> list[Finding]:
-        """Look at credentials and store with harmless reads; called within a session. Nothing is changed."""
+        """The store first, then credentials, by harmless reads; called within a session. Nothing is changed."""
         ...
 
 
@@ -46,9 +48,14 @@ class Service(Generic[P]):
     instructions: str
     adapters: Mapping[str, Collection[str]] = field(default_factory=lambda: {"ADAPTER": (EMBEDDED,)})
     keys: tuple[str, ...] = ()
+    toolsets: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> Mapping[str, Collection[str]]:
+        return {**self.adapters, **({"TOOLSETS": self.toolsets} if self.toolsets else {})}
 
     def settings(self, environ: Mapping[str, str]) -> Settings:
-        return Settings(self.name, environ, (*KEYS, *self.keys))
+        return Settings(self.name, environ, (*KEYS, *self.options, *self.keys))
 
     def build(self, environ: Mapping[str, str], clock: Clock = system_clock) -> Server[None]:
         """Return the MCP server; its store exists, and holds the world if that was asked for."""
@@ -56,10 +63,35 @@ class Service(Generic[P]):
         port = self.open(settings, clock)
         runs = self.tools(port, settings)
         names = [run.__name__ for run in runs]
-        manifest = read_manifest(self.folder / "manifest.yaml", self.name, names)
+        manifest = read_manifest(self.folder / "manifest.yaml", self.name, names, some=bool(self.toolsets))
         return build_server(
             self.name, runs=runs, manifest=manifest, session=port.session, instructions=self.instructions
         )
+
+    async def examine(self, environ: Mapping[str, str], *, setup: bool = False) -> list[Finding]:
+        """Look at settings, store and back end. Nothing is written unless `setup` asks for the store to be made.
+
+        Raises:
+            SettingError, StoreError: it could not even be opened.
+        """
+        settings = self.settings(environ)
+        folder = data_folder(settings, self.name)
+        if setup or folder.exists():
+            return await self._examine(environ)
+        with tempfile.TemporaryDirectory() as nowhere:
+            elsewhere = {**environ, settings.name("DATA"): nowhere}
+            found = await self._examine(
+                {k: v for k, v in elsewhere.items() if k != settings.name("DATA_FILE")}
+            )
+        missing = Finding(
+            "warning", f"There is no store in {folder} yet.", "Start the server, or add --setup."
+        )
+        return [missing, *found[1:]]
+
+    async def _examine(self, environ: Mapping[str, str]) -> list[Finding]:
+        port = self.open(self.settings(environ), system_clock)
+        async with port.session():
+            return await port.examine()
 
 
 def adapter_of(

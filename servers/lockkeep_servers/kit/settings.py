@@ -38,6 +38,15 @@ class Settings:
             raise SettingError(f"{self.name(key)} must be one of: {', '.join(sorted(options))}.")
         return value
 
+    def several(self, key: str, options: Collection[str], default: str) -> list[str]:
+        """Return the names a setting lists, separated by commas."""
+        names = [name.strip() for name in (self.text(key) or default).split(",")]
+        if unknown := [name for name in names if name not in options]:
+            raise SettingError(
+                f"{self.name(key)}: there is no {unknown[0]!r}; choose of: {', '.join(options)}."
+            )
+        return names
+
     def whole(self, key: str, default: int) -> int:
         value = self.text(key) or str(default)
         if not value.isascii() or not value.isdigit():

@@ -132,8 +132,15 @@ Session = Callable[[], AbstractAsyncContextManager[None]]
 def build_server(
     name: str, *, runs: Sequence[Run], manifest: Mapping[str, Entry], session: Session, instructions: str
 ) -> Server[None]:
+    """Return the MCP server of these methods, each of which takes one model of arguments."""
+    return serve(name, [Tool.of(run) for run in runs], manifest, session, instructions)
+
+
+def serve(
+    name: str, tools: Sequence[Tool], manifest: Mapping[str, Entry], session: Session, instructions: str
+) -> Server[None]:
     """Return the MCP server; the adapter is open while a connection, or the HTTP process, lives."""
-    toolserver = Toolserver(name, [Tool.of(run) for run in runs], manifest)
+    toolserver = Toolserver(name, tools, manifest)
 
     @asynccontextmanager
     async def lifespan(_: Server[None]) -> AsyncGenerator[None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lockkeep_servers.crm import port
-from lockkeep_servers.crm.adapters import effects
+from lockkeep_servers.crm.adapters import accounts, effects
 from lockkeep_servers.crm.adapters.records import COLUMNS, Records
 from lockkeep_servers.crm.checks import email_key, similar
 from lockkeep_servers.kit.arguments import Writes
@@ -31,7 +31,8 @@ class EmbeddedCrm:
     """Answers `Crm` from `crm.sqlite` in the data folder."""
 
     def __init__(self, folder: Path, clock: Clock, fault: Fault = NO_FAULT) -> None:
-        statements = {**STATEMENTS, **read_statements(HERE / "embedded.sql")}
+        own = [read_statements(HERE / name) for name in ("embedded.sql", "accounts.sql")]
+        statements = {**STATEMENTS, **own[0], **own[1]}
         self.database = Database(folder / "crm.sqlite", statements, HERE / "migrations")
         self._clock = clock
         self.receipts = Receipts(self.database, clock, fault)
@@ -103,6 +104,14 @@ class EmbeddedCrm:
     async def archive(self, ask: port.Archive, attempt: Attempt) -> Receipt:
         return await self._write(effects.archive, ask, attempt)
 
+    async def create_account(self, ask: port.CreateAccount, attempt: Attempt) -> Receipt:
+        return await self.receipts.write(attempt, lambda tx: accounts.create_account(tx, self._clock(), ask))
+
+    async def set_account_status(self, ask: port.SetAccountStatus, attempt: Attempt) -> Receipt:
+        return await self.receipts.write(
+            attempt, lambda tx: accounts.set_account_status(tx, self._clock(), ask)
+        )
+
     async def get_receipt(self, ask: GetReceipt) -> Receipted:
         return await self.receipts.get(ask)
 
@@ -119,6 +128,8 @@ def _short(row: Row) -> port.Short:
 
 
 def _found(tx: Transaction, ask: port.Get) -> port.Found:
+    if ask.kind == "account":
+        return accounts.found(tx, ask.id)
     row = tx.row("get_record", kind=ask.kind, id=ask.id)
     if row is None:
         raise NotFound(ask.kind)

@@ -1,0 +1,1 @@
+"""Vans and the depots they stand at."""
