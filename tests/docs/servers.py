@@ -11,7 +11,7 @@ import anyio
 from mcp import Client
 from mcp_types import Tool
 from tests.docs.pages import ROOT
-from tests.docs.reference import BEGIN, END, with_made_part
+from tests.docs.reference import with_made_part
 
 SERVERS = ROOT / "servers" / "lockkeep_servers"
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
@@ -59,8 +59,8 @@ def _row(tool: Tool) -> str:
     arguments = [f"{arg}*" if arg in required else arg for arg in schema["properties"] if arg not in COMMON]
     arguments += [f"{arg}*" for arg in COMMON if arg in required]
     hints = [word for name, word in HINTS if getattr(tool.annotations, name)]
-    undo = effect.get("undo", "")
-    said = undo["restores"] if isinstance(undo, dict) else undo
+    undo: Any = effect.get("undo", "")
+    said = str(undo if isinstance(undo, str) else undo["restores"])
     service = "" if effect.get("export", True) else " (service)"
     cells = (f"`{tool.name}`{service}", ", ".join(arguments), effect["class"], ", ".join(hints), said)
     return "| " + " | ".join(cells) + " |"
@@ -128,4 +128,3 @@ if __name__ == "__main__":
     if sys.argv[1:] != ["--write"]:
         sys.exit("usage: python -m tests.docs.servers --write")
     main()
-__all__ = ["BEGIN", "END", "files", "names"]
