@@ -1,0 +1,1 @@
+"""The carrier server: quotes, labels, tracking, and parcels booked anew."""
