@@ -107,36 +107,6 @@ async def test_no_answer_breaks_its_schema(crm: Desk, calendar: Desk) -> None:
         assert [str(fault) for fault in jsonschema_rs.Draft202012Validator(schema).iter_errors(answer)] == []
 
 
-async def test_the_readme_lists_the_tools_as_they_are(desk: Desk) -> None:
-    readme = (SERVERS / desk.server / "README.md").read_text(encoding="utf-8")
-
-    assert tool_table(await tools_of(desk)) in readme
-
-
-def tool_table(tools: list[Tool]) -> str:
-    rows = ["| tool | arguments (`*` required) | class | hints | undo |", "|-|-|-|-|-|"]
-    for tool in tools:
-        effect, hints = effect_of(tool), tool.annotations
-        assert hints is not None
-        required = tool.input_schema.get("required", [])
-        hidden = effect.get("hidden", [])
-        names = [name for name in tool.input_schema["properties"] if name not in hidden]
-        shown = ", ".join(f"{name}{'*' if name in required else ''}" for name in names)
-        marks = [("read-only", hints.read_only_hint), ("destructive", hints.destructive_hint), ("idempotent", hints.idempotent_hint), ("open world", hints.open_world_hint)]  # fmt: skip
-        undo: Any = effect.get("undo", "")
-        says: str = undo if isinstance(undo, str) else undo["restores"]
-        service = "" if effect.get("export", True) else " (service)"
-        row = (
-            f"`{tool.name}`{service}",
-            shown,
-            effect["class"],
-            ", ".join(name for name, on in marks if on),
-            says,
-        )
-        rows.append("| " + " | ".join(row) + " |")
-    return "\n".join(rows)
-
-
 def test_a_tool_without_a_manifest_entry_stops_the_start(tmp_path: Path) -> None:
     file = tmp_path / "manifest.yaml"
     file.write_text("tools: {move_van: {class: write, undo: none}}", encoding="utf-8")
