@@ -15,12 +15,12 @@ from lockkeep_servers.kit.arguments import (
     Country,
     Currency,
     Id,
+    KeyedWrites,
     Line,
     Name,
     Paging,
     Reason,
     VersionedWrites,
-    Writes,
 )
 from lockkeep_servers.kit.findings import Finding
 from lockkeep_servers.kit.receipts import Attempt, GetReceipt
@@ -36,7 +36,6 @@ StepState = Literal["done", "skipped", "failed"]
 StepName = Literal["buy", "link", "void", "intercept", "unlink"]
 Minor = Annotated[int, Field(gt=0)]
 Millimetres = Annotated[int, Field(ge=1, le=10_000)]
-Key = Annotated[str, Field(min_length=8, max_length=128)]
 
 
 class Addr(Arguments):
@@ -87,12 +86,6 @@ class Quote(Arguments):
 
 class ValidateAddress(Arguments):
     address: Addr
-
-
-class KeyedWrites(Writes):
-    """What a writer takes that spends money: without a key it is never run."""
-
-    idempotency_key: Key = Field(...)  # pyright: ignore[reportIncompatibleVariableOverride]  (frozen: narrower is sound)
 
 
 class BuyLabel(KeyedWrites):

@@ -3,13 +3,13 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from lockkeep_servers.kit.arguments import (
     Arguments,
     Currency,
     Id,
+    KeyedWrites,
     Paging,
     Reason,
     Version,
@@ -30,31 +30,6 @@ Warehouse = Annotated[str, Field(max_length=64, pattern="^[A-Za-z0-9][A-Za-z0-9 
 Pieces = Annotated[int, Field(ge=1, le=1_000_000)]
 Minutes = Annotated[int, Field(ge=1, le=43_200)]
 CANCEL_HOURS = 24
-
-
-def _given(key: str | None) -> str | None:
-    if key is None:
-        raise PydanticCustomError("missing", "is required")
-    return key
-
-
-def _shown_as_required(schema: dict[str, Any]) -> None:
-    schema["required"] = [*schema.get("required", []), "idempotency_key"]
-
-
-Key = Annotated[
-    Annotated[str, Field(min_length=8, max_length=128)] | None,
-    AfterValidator(_given),
-    WithJsonSchema({"type": "string", "minLength": 8, "maxLength": 128}),
-]
-
-
-class KeyedWrites(Writes):
-    """What a writer takes that is never run without a key."""
-
-    model_config = ConfigDict(json_schema_extra=_shown_as_required)
-
-    idempotency_key: Key = Field(default=None, validate_default=True)
 
 
 class SearchOrders(Paging):

@@ -44,6 +44,7 @@ Id = Annotated[str, Field(max_length=69), AfterValidator(_an_id)]
 Country = Annotated[str, Field(pattern="^[A-Z]{2}$")]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Version = Annotated[str, Field(max_length=40)]
+Key = Annotated[str, Field(min_length=8, max_length=128)]
 Limit = Annotated[int, Field(ge=1, le=50)]
 
 
@@ -72,8 +73,14 @@ class Paging(Arguments):
 class Writes(Arguments):
     """What every writer takes beside its own arguments."""
 
-    idempotency_key: Annotated[str, Field(min_length=8, max_length=128)] | None = None
+    idempotency_key: Key | None = None
     dry_run: bool = False
+
+
+class KeyedWrites(Writes):
+    """What a writer takes that never runs without a key: money, customers, stock."""
+
+    idempotency_key: Key = Field(...)  # pyright: ignore[reportIncompatibleVariableOverride] - frozen: narrower is sound
 
 
 class VersionedWrites(Writes):

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from lockkeep_servers.kit.errors import Invalid
 
+MOST_DIGITS = 18  # of a row's number; SQLite holds no more
+
 
 def write_cursor(place: str, filters: Mapping[str, Any]) -> str:
     raw = json.dumps([place, _mark(filters)], separators=(",", ":"), ensure_ascii=False)
@@ -29,6 +31,14 @@ def read_cursor(cursor: str | None, filters: Mapping[str, Any]) -> str:
     if parts[1] != _mark(filters):
         raise Invalid({"cursor": "belongs to other filters"})
     return parts[0]
+
+
+def read_row(cursor: str | None, filters: Mapping[str, Any]) -> int:
+    """Return the number of the row to go on behind, 0 for the start; anything else is `invalid`."""
+    place = read_cursor(cursor, filters) or "0"
+    if not (place.isascii() and place.isdigit() and len(place) <= MOST_DIGITS):
+        raise Invalid({"cursor": "is not a cursor of this tool"})
+    return int(place)
 
 
 def _mark(filters: Mapping[str, Any]) -> str:

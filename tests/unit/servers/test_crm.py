@@ -7,6 +7,9 @@ import pytest
 from tests.unit.servers.desk import Desk
 from tests.unit.servers.writes import LEAD, a_lead, tables
 
+from lockkeep_servers.crm import port
+from lockkeep_servers.kit.cursor import write_cursor
+
 GERMAN = {"kind": "lead", "owner_id": "rep_1", "reason": "territory"}
 
 
@@ -300,3 +303,14 @@ async def test_an_empty_store_stays_empty_without_a_world(tmp_path: Path) -> Non
     async with open_desk("crm", tmp_path, WORLD="none") as desk:
         assert (await desk.ok("list_owners"))["owners"] == []
         assert (await desk.ok("upsert_lead", **LEAD))["id"] == "led_1001"
+
+
+async def test_a_forged_cursor_or_version_is_refused_and_reaches_no_store(crm: Desk) -> None:
+    filters = port.Search(kind="lead", stage="new").model_dump(exclude={"cursor", "limit"})
+    for place in ("abc", "-1", "9" * 40, "٣"):
+        refused = await crm.refused("search", kind="lead", stage="new", cursor=write_cursor(place, filters))
+        assert refused["code"] == "invalid"
+    stale = await crm.refused(
+        "update", kind="lead", id="led_1", changes={"name": "Ida"}, expected_version="9" * 40
+    )
+    assert stale["code"] == "conflict"

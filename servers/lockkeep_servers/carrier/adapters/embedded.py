@@ -13,7 +13,7 @@ from lockkeep_servers.carrier.adapters.shipments import Seen, Shipments
 from lockkeep_servers.carrier.tracking import FOR_SOMEBODY
 from lockkeep_servers.kit.arguments import Writes
 from lockkeep_servers.kit.clock import Clock
-from lockkeep_servers.kit.cursor import read_cursor, write_cursor
+from lockkeep_servers.kit.cursor import read_row, write_cursor
 from lockkeep_servers.kit.errors import Invalid, NotFound
 from lockkeep_servers.kit.faults import NO_FAULT, Fault
 from lockkeep_servers.kit.findings import Finding
@@ -62,7 +62,7 @@ class EmbeddedCarrier:
     async def list_exceptions(self, ask: port.ListExceptions) -> port.Page:
         """Return what is late or waits for somebody, in order of arrival; what ended well only if asked for."""
         filters = ask.model_dump(mode="json", exclude={"cursor", "limit"})
-        after = int(read_cursor(ask.cursor, filters) or 0)
+        after = read_row(ask.cursor, filters)
         found = self.database.read(lambda tx: _exceptions(Shipments(tx, self._clock()), ask, after))
         shown = found[: ask.limit]
         more = write_cursor(str(shown[-1].row["number"]), filters) if len(found) > ask.limit else None

@@ -11,8 +11,7 @@ from lockkeep_servers.commerce.adapters import orders, picking, prices, reservat
 from lockkeep_servers.commerce.adapters.rows import KEEPING, Rows, pieces_of
 from lockkeep_servers.kit.arguments import Writes
 from lockkeep_servers.kit.clock import Clock
-from lockkeep_servers.kit.cursor import read_cursor, write_cursor
-from lockkeep_servers.kit.errors import Invalid
+from lockkeep_servers.kit.cursor import read_row, write_cursor
 from lockkeep_servers.kit.faults import NO_FAULT, Fault
 from lockkeep_servers.kit.findings import Finding
 from lockkeep_servers.kit.receipts import STATEMENTS, Attempt, Effect, GetReceipt, Receipts
@@ -23,7 +22,6 @@ from lockkeep_servers.kit.times import stamp
 HERE = Path(__file__).parent
 HOLDS_SHOWN = 20
 COMMENT_SHOWN = 2000  # characters
-NUMBER_DIGITS = 15
 W = TypeVar("W", bound=Writes)
 
 
@@ -45,7 +43,7 @@ class EmbeddedShop:
     async def search_orders(self, ask: port.SearchOrders) -> port.Page:
         """Return the orders that match, in order of arrival."""
         filters = ask.model_dump(mode="json", exclude={"cursor", "limit"})
-        after = _place_of(read_cursor(ask.cursor, filters))
+        after = read_row(ask.cursor, filters)
         now = stamp(self._clock())
         rows = self.database.read(
             lambda tx: tx.rows(
@@ -101,14 +99,6 @@ class EmbeddedShop:
             return effect(rows, ask)
 
         return await self.receipts.write(attempt, work)
-
-
-def _place_of(place: str) -> int:
-    if not place:
-        return 0
-    if not place.isascii() or not place.isdigit() or len(place) > NUMBER_DIGITS:
-        raise Invalid({"cursor": "is not a cursor of this tool"})
-    return int(place)
 
 
 def _settled(row: Row) -> Row:

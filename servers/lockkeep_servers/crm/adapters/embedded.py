@@ -12,7 +12,7 @@ from lockkeep_servers.crm.adapters.records import COLUMNS, Records
 from lockkeep_servers.crm.checks import email_key, similar
 from lockkeep_servers.kit.arguments import Writes
 from lockkeep_servers.kit.clock import Clock
-from lockkeep_servers.kit.cursor import read_cursor, write_cursor
+from lockkeep_servers.kit.cursor import read_row, write_cursor
 from lockkeep_servers.kit.errors import Invalid, NotFound
 from lockkeep_servers.kit.faults import NO_FAULT, Fault
 from lockkeep_servers.kit.findings import Finding
@@ -48,7 +48,7 @@ class EmbeddedCrm:
         filters = ask.model_dump(exclude={"cursor", "limit"})
         if all(filters[name] is None for name in FILTERS):
             raise Invalid({"query": "or another filter is required"})
-        after = read_cursor(ask.cursor, filters)
+        after = read_row(ask.cursor, filters)
         rows = self.database.read(
             lambda tx: tx.rows(
                 "search_records",
@@ -59,7 +59,7 @@ class EmbeddedCrm:
                 stage=ask.stage,
                 owner_id=ask.owner_id,
                 updated_after=stamp(ask.updated_after) if ask.updated_after else None,
-                after=int(after or 0),
+                after=after,
                 limit=ask.limit + 1,
             )
         )

@@ -45,7 +45,11 @@ class Records:
     def expect(self, row: Row, version: str | None) -> None:
         """The caller decided on this version, or named none."""
         if version is not None and version != str(row["version"]):
-            since = int(version) if version.isascii() and version.isdigit() else row["version"]
+            since = (
+                min(int(version), row["version"])
+                if version.isascii() and version.isdigit()
+                else row["version"]
+            )
             fields = self.tx.rows("changed_since", id=row["id"], version=since)
             raise Conflict(str(row["version"]), [field["field"] for field in fields])
 

@@ -10,7 +10,10 @@ from lockkeep_servers.kit.sqlite import Database, Transaction
 from lockkeep_servers.kit.times import stamp
 from lockkeep_servers.kit.world import World
 from lockkeep_servers.kit.world.places import TERRITORIES
-from lockkeep_servers.kit.world.sales import at
+from lockkeep_servers.kit.world.times import at
+from lockkeep_servers.kit.world.work import CHECKERS
+
+CHECKER = CHECKERS["lead_routing"]
 
 
 def seed(database: Database, world: World) -> None:
@@ -42,11 +45,10 @@ def _fill(tx: Transaction, world: World) -> None:
         )
     for lead in world.leads:
         _add(tx, "lead", _without(asdict(lead), "created_at"), stamp(lead.created_at))
-    for case in world.cases:
-        owner = next(lead.owner_id for lead in world.leads if lead.id == case.lead_id)
-        _changed(tx, case.lead_id, stamp(case.done_at), case.person, None, case.chosen)
-        if case.chosen != owner:
-            _changed(tx, case.lead_id, stamp(case.corrected_at), "ops_lena", case.chosen, owner)
+    for case in world.lead_cases:
+        _changed(tx, case.subject_id, stamp(case.done_at), case.person, None, case.decision)
+        if case.corrected_at:
+            _changed(tx, case.subject_id, stamp(case.corrected_at), CHECKER, case.decision, case.right)
 
 
 def _add(tx: Transaction, kind: str, values: dict[str, Any], created: str) -> None:

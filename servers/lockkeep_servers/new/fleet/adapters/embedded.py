@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lockkeep_servers.kit.clock import Clock
-from lockkeep_servers.kit.cursor import read_cursor, write_cursor
+from lockkeep_servers.kit.cursor import read_row, write_cursor
 from lockkeep_servers.kit.errors import Conflict, Duplicate, NotFound
 from lockkeep_servers.kit.faults import NO_FAULT, Fault
 from lockkeep_servers.kit.findings import Finding
@@ -36,7 +36,7 @@ class EmbeddedFleet:
     async def list_vans(self, ask: port.ListVans) -> port.Page:
         """Return the vans in order of arrival, so that pages lose and double nothing."""
         filters = ask.model_dump(exclude={"cursor", "limit"})
-        after = int(read_cursor(ask.cursor, filters) or 0)
+        after = read_row(ask.cursor, filters)
         rows = self.database.read(
             lambda tx: tx.rows(
                 "list_vans", depot=ask.depot, retired=int(ask.retired), after=after, limit=ask.limit + 1
