@@ -125,10 +125,10 @@ def number_key(number: str, field: str = "number") -> str:
 
 
 def invoice_meant(ask: port.RecordInvoice) -> None:
-    """Money of a known currency, due after it was issued, and sums that match."""
+    """Money of a known currency, due not before it was issued, and sums that match."""
     money_given(ask.total_minor, ask.currency, "total_minor")
-    if ask.due <= ask.issued:
-        raise Invalid({"due": "must come after issued"})
+    if ask.due < ask.issued:
+        raise Invalid({"due": "must not come before issued"})
     sums_match(ask)
 
 

@@ -12,6 +12,7 @@ from lockkeep_servers.kit.arguments import (
     Arguments,
     Currency,
     Id,
+    KeyedWrites,
     Name,
     Paging,
     Reason,
@@ -62,7 +63,6 @@ Quantity = Annotated[
 Minor = Annotated[int, Field(gt=0)]
 MinorOrNothing = Annotated[int, Field(ge=0)]
 Description = Annotated[str, Field(min_length=1, max_length=500)]
-Key = Annotated[str, Field(min_length=8, max_length=128)]
 
 
 class SearchPayments(Paging):
@@ -76,8 +76,7 @@ class GetPayment(Arguments):
     payment_id: Id
 
 
-class CreateRefund(Writes):
-    idempotency_key: Key  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]  (frozen, so narrower is sound)
+class CreateRefund(KeyedWrites):
     payment_id: Id
     amount_minor: Minor
     currency: Currency
