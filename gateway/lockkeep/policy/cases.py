@@ -14,7 +14,7 @@ from lockkeep.policy.positions import Listing, Node, Place, Problems, Text, near
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.reading import Reader, begins
 from lockkeep.policy.runtime import FailedLookup, is_array
-from lockkeep.policy.types import ANY, Type, of_schema
+from lockkeep.policy.types import ANY, Type, of_answer, of_schema
 
 CASE = ("name", "as", "call", "with", "read", "now", "used", "run", "expect", "code", "by", "say")
 GIVEN = ("as", "call", "with", "read", "now", "used", "run")
@@ -211,7 +211,7 @@ def _answers(rules: PolicySet, tool: Tool, given: Mapping[str, Json]) -> dict[st
             found[name] = FailedLookup(name, str(answer["error"]))
             continue
         reader = rules.tools.get(lookups.get(name, ""))
-        found[name] = _shaped(answer, of_schema(reader.output or {}) if reader else ANY)
+        found[name] = _shaped(answer, of_answer(reader.output or {}) if reader else ANY)
     return found
 
 

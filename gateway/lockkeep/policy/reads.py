@@ -13,7 +13,7 @@ from lockkeep.policy.positions import Text, nearest
 from lockkeep.policy.rules import Lookup
 from lockkeep.policy.runtime import shown
 from lockkeep.policy.scope import scope_of
-from lockkeep.policy.types import Type, of_schema
+from lockkeep.policy.types import Type, of_answer, of_schema
 
 
 class Says(Protocol):
@@ -87,7 +87,7 @@ class Reads:
             raise Unreadable(0, f"{tool.name} needs {', '.join(missing)}", f"write {missing[0]}=…")
         name = read.name.text
         self.lookups[name] = Lookup(name, tool.name, found, read.timeout, read.call.text)
-        self.types[name] = of_schema(tool.output or {}).narrowed(literal)
+        self.types[name] = of_answer(tool.output or {}).narrowed(literal)
 
     def _argument(self, tool: Tool, given: str | None, tree: Tree, scope: Scope) -> tuple[str, Code]:
         """The parameter and its value, which fits as far as the schema tells."""

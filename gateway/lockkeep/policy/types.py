@@ -62,6 +62,7 @@ class Type:
 
 
 ANY = Type("any")
+ERROR: Json = {"required": ["error"]}
 NUMBER, TEXT, BOOL, TIME, DURATION, MONEY, NULL = (
     Type("number"), Type("text"), Type("bool"), Type("time"), Type("duration"), Type("money"), Type("null"),
 )  # fmt: skip
@@ -70,6 +71,17 @@ NUMBER, TEXT, BOOL, TIME, DURATION, MONEY, NULL = (
 def of_schema(schema: Json) -> Type:
     """What a value that fits this schema is. What the schema leaves open is `any`."""
     return _Schema(schema if is_object(schema) else {}).type(schema)
+
+
+def of_answer(schema: Json) -> Type:
+    """What a good answer that fits this output schema is: where the schema makes room for an error, that is left out."""
+    if not is_object(schema) or not is_array(schema.get("anyOf")):
+        return of_schema(schema)
+    good = [part for part in schema["anyOf"] if part != ERROR]
+    if len(good) != 1 or not is_object(good[0]) or list(good[0]) != ["required"]:
+        return of_schema(schema)
+    rest = {key: part for key, part in schema.items() if key != "anyOf"}
+    return of_schema({**rest, **good[0]})
 
 
 class _Schema:

@@ -24,6 +24,15 @@ PENDING: Mapping[str, Json] = {
     },
     "required": ["status", "approval_id"],
 }
+NOT_DONE: Mapping[str, Json] = {
+    "type": "object",
+    "properties": {
+        "status": {"enum": ["denied", "failed", "unknown", "expired", "cancelled", "succeeded"]},
+        "reason": {"type": "string"},
+    },
+    "required": ["status"],
+}
+SERVER_ERROR: Mapping[str, Json] = {"type": "object", "required": ["error"]}
 WAIT = Offer(
     name="lockkeep_wait",
     title="Wait for people",
@@ -66,27 +75,18 @@ def offer(tool: Tool, schema: Mapping[str, Json], rules: ToolRules) -> Offer:
 
 
 def _output(tool: Tool, can_be_held: bool) -> dict[str, Json] | None:
-    """The pinned output, or one of it and `pending`; none where the two cannot stand side by side."""
+    """The pinned output or one of the gateway's own answers; none where they cannot stand side by side.
+
+    The TypeScript SDK holds errors against this schema, too: a denial that did not fit would reach no model.
+    """
     if tool.output is None:
         return None
     original = dict(tool.output)
-    if not can_be_held:
-        return original
     if original.get("type") != "object" or _points_elsewhere(original):
         return None
     shared = {key: original.pop(key) for key in ("$defs", "$schema") if key in original}
-    return {**shared, "type": "object", "oneOf": [_not_pending(original), dict(PENDING)]}
-
-
-def _not_pending(original: dict[str, Json]) -> dict[str, Json]:
-    """An open schema would fit a pending answer, too, and `oneOf` wants exactly one."""
-    return {
-        "allOf": [original],
-        "not": {
-            "required": ["status", "approval_id"],
-            "properties": {"status": PENDING["properties"]["status"]},
-        },
-    }
+    held = [dict(PENDING)] if can_be_held else []
+    return {**shared, "type": "object", "anyOf": [original, *held, dict(NOT_DONE), dict(SERVER_ERROR)]}
 
 
 def _points_elsewhere(schema: Json) -> bool:

@@ -24,7 +24,7 @@ class Tools:
         self._crm = crm
 
     async def search(self, ask: port.Search) -> port.Page:
-        """Find records of one kind by text, e-mail, domain, stage, owner or time of change; at least one filter."""
+        """Find records of one kind by text, e-mail, domain, stage, owner or change; one filter at least."""
         return await self._crm.search(ask)
 
     async def get(self, ask: port.Get) -> port.Found:
@@ -32,23 +32,23 @@ class Tools:
         return await self._crm.get(ask)
 
     async def list_owners(self, ask: port.ListOwners) -> port.Owners:
-        """List who may own records: territories, time zone, capacity and open leads; and the stages there are."""
+        """List owners: territories, time zone, capacity, open leads; and the stages."""
         return await self._crm.list_owners(ask)
 
     async def enrich_company(self, ask: port.EnrichCompany) -> port.Company:
-        """Look a company up by its mail domain in the company directory."""
+        """Look a company up by its mail domain."""
         return await self._crm.enrich_company(ask)
 
     async def upsert_lead(self, ask: port.UpsertLead) -> Receipt:
-        """Create the lead with this e-mail, or update the one that exists. Money is whole minor units."""
+        """Create the lead with this e-mail, or update it. Money is whole minor units."""
         return await self._crm.upsert_lead(ask, Attempt.of("upsert_lead", ask))
 
     async def assign_owner(self, ask: port.AssignOwner) -> Receipt:
-        """Give a record to an active owner of its territory with room for it; null takes it from everybody."""
+        """Give a record to an active owner of its territory with room for it; null: to nobody."""
         return await self._crm.assign_owner(ask, Attempt.of("assign_owner", ask))
 
     async def update(self, ask: port.Update) -> Receipt:
-        """Set fields of a record; null clears one. Owner and stage have tools of their own."""
+        """Set fields of a record; null clears. Owner and stage have their own tools."""
         return await self._crm.update(ask, Attempt.of("update", ask))
 
     async def move_stage(self, ask: port.MoveStage) -> Receipt:
@@ -56,11 +56,11 @@ class Tools:
         return await self._crm.move_stage(ask, Attempt.of("move_stage", ask))
 
     async def log_activity(self, ask: port.LogActivity) -> Receipt:
-        """Write a note, call, e-mail or task beside a record. Internal: nobody outside reads it."""
+        """Write a note, call, e-mail or task beside a record. Nobody outside reads it."""
         return await self._crm.log_activity(ask, Attempt.of("log_activity", ask))
 
     async def archive(self, ask: port.Archive) -> Receipt:
-        """Take a record out of every list, or bring it back within 30 days."""
+        """Archive a record, or bring it back within 30 days."""
         return await self._crm.archive(ask, Attempt.of("archive", ask))
 
     async def create_account(self, ask: port.CreateAccount) -> Receipt:

@@ -28,8 +28,15 @@ def input_schema(model: type[Arguments]) -> Schema:
 
 @cache
 def output_schema(model: type[BaseModel]) -> Schema:
-    """Fields without a value are left out of an answer, so they are optional here."""
-    return _opened(_slim(model))
+    """Fields without a value are left out of an answer, so they are optional here.
+
+    The TypeScript SDK holds errors against this schema, too, so there is room for one.
+    """
+    schema = _opened(_slim(model))
+    required = schema.pop("required", None)
+    return (
+        schema if required is None else {**schema, "anyOf": [{"required": required}, {"required": ["error"]}]}
+    )
 
 
 def _opened(schema: Any) -> Any:

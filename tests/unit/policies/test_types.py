@@ -9,7 +9,7 @@ from lockkeep.policy import manifest
 from lockkeep.policy.bundle import load
 from lockkeep.policy.rules import Who
 from lockkeep.policy.runtime import Unclear
-from lockkeep.policy.types import Type, of_schema
+from lockkeep.policy.types import Type, of_answer, of_schema
 
 
 @pytest.mark.parametrize(
@@ -121,3 +121,13 @@ def test_an_allow_that_names_nobody_fits_nobody() -> None:
 def test_a_policy_is_not_blamed_for_what_is_wrong_beside_it(file: str, old: str, new: str) -> None:
     there = {**folder(policy("crm.get: {allow: [lead]}")), file: FOLDER[file].replace(old, new)}
     assert {each.place.file for each in load(there)[1]} == {file}
+
+
+def test_room_for_an_error_in_an_output_schema_is_no_part_of_a_good_answer() -> None:
+    shape = {"type": "object", "properties": {"id": TEXT, "n": NUMBER}}
+    roomy = {**shape, "anyOf": [{"required": ["id"]}, {"required": ["error"]}]}
+
+    assert of_answer(roomy) == of_schema({**shape, "required": ["id"]})
+    assert of_answer({**shape, "anyOf": [{"required": ["id"]}]}) == of_schema({**shape, "required": ["id"]})
+    for other in (shape, {**shape, "anyOf": [{"required": ["id"]}, {"required": ["n"]}]}, None, True):
+        assert of_answer(other) == of_schema(other)

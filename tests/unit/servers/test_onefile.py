@@ -57,14 +57,14 @@ async def test_types_are_the_schema_and_the_decorator_is_the_manifest() -> None:
     assert move.input_schema["properties"]["depot"] == {"enum": ["north", "south"], "type": "string"}
     assert move.input_schema["required"] == ["van_id", "depot"]
     assert move.output_schema is not None
-    assert move.output_schema["required"] == ["id", "depot"]
+    assert move.output_schema["anyOf"] == [{"required": ["id", "depot"]}, {"required": ["error"]}]
     assert move.meta == {"lockkeep/effect": {"class": "write", "undo": "none", "subject": "args.van_id"}}
     assert move.annotations is not None
     assert (move.annotations.read_only_hint, move.annotations.destructive_hint) == (False, True)
     assert tools["list_vans"].output_schema == {
         "type": "object",
         "properties": {"result": {"type": "array", "items": {"type": "string"}}},
-        "required": ["result"],
+        "anyOf": [{"required": ["result"]}, {"required": ["error"]}],
     }
 
 
