@@ -48,7 +48,7 @@ TABLES = [
     ("policy-files.md", "Windows of a limit", WINDOWS),
     ("policy-files.md", "Functions", (*functions.FUNCTIONS, *functions.METHODS)),
     ("policy-files.md", "A case", cases.CASE),
-    ("policy-files.md", "An integration", gatewayfile.INTEGRATION),
+    ("policy-files.md", "An integration", gatewayfile.ENTRY),
     ("policy-files.md", "Duties", people.DUTIES),
 ]
 

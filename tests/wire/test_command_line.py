@@ -266,7 +266,7 @@ BAD: dict[Words, tuple[int, str]] = {
     ("catalog", "accept", "crm", "--expect", "0" * 16): (1, "look again"),
     ("catalog", "accept", "crm", "--expect", ""): (1, "look again"),
     ("catalog", "pull", "nobody"): (2, "no integration"),
-    ("server", "nobody"): (2, "installed: calendar, crm"),
+    ("server", "nobody"): (2, "installed: billing, calendar"),
     ("audit", "tail", "-n", "0"): (2, "-n"),
     ("nonsense",): (2, "nonsense"),
     ("calls", "nonsense"): (2, "nonsense"),

@@ -28,6 +28,7 @@ from lockkeep.upstream import (
     Lock,
     Proposal,
     accept,
+    aliases,
     diff,
     propose,
     read_lock,
@@ -185,19 +186,31 @@ def _drafts(
     name = integration.name
     if f"{name}.yaml" in files or f"manifests/{name}.yaml" in files:
         raise BadPolicySet(f"there is a file for {name} already; take another name")
-    value = f"{{url: {json.dumps(target[0])}}}" if integration.url else f"{{command: {json.dumps(target)}}}"
+    where: dict[str, Json] = {"url": target[0]} if integration.url else {"command": list(target)}
     _read_gateway(files)
-    gateway = with_entry(GATEWAY, files[GATEWAY], "integrations", name, value)
-    _read_gateway({**files, GATEWAY: gateway})
+    _read_gateway({**files, GATEWAY: with_entry(GATEWAY, files[GATEWAY], "integrations", name, _line(where))})
     listing = _listings([integration], place)[name]
+    renamed = aliases(name, [tool.name for tool in listing.tools])
+    entry = {**where, **({"alias": renamed} if renamed else {})}
+    gateway = with_entry(GATEWAY, files[GATEWAY], "integrations", name, _line(entry))
     ready = fitting(listing.server, [tool.name for tool in listing.tools])
     owner = sorted(place.people.groups)[0] if place.people.groups else role
     drafts = {
         GATEWAY: gateway,
         f"manifests/{name}.yaml": ready.named(name) if ready else draft_manifest(name, listing),
-        f"{name}.yaml": draft_policy(name, _classes(listing, ready), role, owner),
+        f"{name}.yaml": draft_policy(
+            name,
+            {renamed.get(tool, tool): risk for tool, risk in _classes(listing, ready).items()},
+            role,
+            owner,
+        ),
     }
     return drafts, ready
+
+
+def _line(entry: Mapping[str, Json]) -> str:
+    """The entry on one line, as YAML that is also JSON."""
+    return json.dumps(entry, ensure_ascii=False)
 
 
 def _classes(listing: Listing, ready: Shipped | None) -> dict[str, str]:

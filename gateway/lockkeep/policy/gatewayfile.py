@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from lockkeep.model import Integration
 from lockkeep.policy.positions import Listing, Node, Problems, Text, nearest
 from lockkeep.policy.positions import Mapping as Node_
+from lockkeep.policy.reading import INTEGRATION as NAME
 from lockkeep.policy.reading import Reader, begins, text_of
 
-INTEGRATION = ("command", "env", "url", "auth", "in_process", "server", "alias", "timeout")
-NAME = re.compile(r"[a-z][a-z0-9_]{0,24}")
+ENTRY = ("command", "env", "url", "auth", "in_process", "server", "alias", "timeout")
 SECRET = re.compile(r"(?i)(token|secret|password|key|bearer)")
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])([:/]|$)")
 
@@ -69,7 +69,7 @@ def _integration(key: Text, value: Node, problems: Problems) -> Integration | No
         problems.add(
             key.place, f"'{key.text}' is no name for an integration", "a-z, 0-9 and _, at most 25 characters"
         )
-    inner = Reader(value, f"integration {key.text}", problems, INTEGRATION)
+    inner = Reader(value, f"integration {key.text}", problems, ENTRY)
     url, command = inner.text("url"), inner.texts("command")
     ways = [bool(url), bool(command), inner.flag("in_process")]
     if sum(ways) != 1:

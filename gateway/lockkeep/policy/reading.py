@@ -8,6 +8,7 @@ from lockkeep.policy.positions import Listing, Mapping, Node, Place, Problems, T
 
 T = TypeVar("T")
 ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
+INTEGRATION = re.compile(r"[a-z][a-z0-9_]{0,24}")
 DURATION = re.compile(r"([0-9]{1,6}) *(seconds?|minutes?|hours?|days?|weeks?|s|m|h|d)")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 CALL_OR_SPACE = re.compile(r"[()=<>&|\"' ]")
@@ -166,17 +167,18 @@ def version(reader: Reader) -> None:
 
 
 def begins(reader: Reader, kind: str) -> str | None:
-    """`api: lockkeep/v1` and the file's own id."""
+    """`api: lockkeep/v1` and the file's own id; a manifest's is the name of its integration."""
     version(reader)
     name = reader.text(kind, needed=True)
     if name is None:
         return None
-    if not ID.fullmatch(name.text):
-        reader.problems.add(
-            name.place,
-            f"'{name.text}' is no id",
-            "a-z, 0-9 and -, beginning with a letter, 2 to 63 characters",
-        )
+    form, said = (
+        (INTEGRATION, "a-z, 0-9 and _, beginning with a letter, at most 25 characters")
+        if kind == "manifest"
+        else (ID, "a-z, 0-9 and -, beginning with a letter, 2 to 63 characters")
+    )
+    if not form.fullmatch(name.text):
+        reader.problems.add(name.place, f"'{name.text}' is no id", said)
     return name.text
 
 

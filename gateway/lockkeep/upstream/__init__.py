@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lockkeep.upstream.catalog import NO_MANIFEST, Proposal, bad_names, propose
+    from lockkeep.upstream.catalog import NO_MANIFEST, Proposal, aliases, bad_names, propose
     from lockkeep.upstream.connection import ConnectionStatus
     from lockkeep.upstream.exported import exported_schema, hidden_arguments
     from lockkeep.upstream.listing import Listed, Listing, ListingRefused
@@ -34,6 +34,7 @@ __all__ = [
     "Supervisor",
     "Upstream",
     "accept",
+    "aliases",
     "bad_names",
     "diff",
     "exported_schema",
@@ -46,6 +47,7 @@ __all__ = [
 _HOMES = {
     "NO_MANIFEST": "catalog",
     "Proposal": "catalog",
+    "aliases": "catalog",
     "bad_names": "catalog",
     "propose": "catalog",
     "ConnectionStatus": "connection",

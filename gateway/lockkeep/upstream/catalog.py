@@ -151,12 +151,30 @@ def _collapse(name: str) -> str:
     return re.sub(r"_+", "_", name.lower())
 
 
+def aliases(integration: str, tools: Iterable[str]) -> dict[str, str]:
+    """A legal name for every tool whose own one hosts would cut, change or mix up."""
+    taken: dict[str, int] = {}
+    found: dict[str, str] = {}
+    for tool in tools:
+        exported = f"{integration}_{tool}"
+        if not _LEGAL.fullmatch(exported) or _collapse(exported) in taken:
+            found[tool] = _alias(integration, tool, taken)
+            exported = f"{integration}_{found[tool]}"
+        taken[_collapse(exported)] = 1
+    return found
+
+
 def _remedy(tool: Tool, taken: Mapping[str, int]) -> str:
     room = LONGEST_NAME - len(tool.integration) - 1
     if room < 4 or not _LEGAL.fullmatch(tool.integration):
         return "Rename the integration: shorter, of a-z, 0-9 and _."
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", tool.server_name)
+    alias = _alias(tool.integration, tool.server_name, taken)
+    return f"Write  alias: {{{tool.server_name}: {alias}}}  at {tool.integration} in gateway.yaml."
+
+
+def _alias(integration: str, tool: str, taken: Mapping[str, int]) -> str:
+    room = LONGEST_NAME - len(integration) - 1
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", tool)
     stem = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_") or "tool"
     candidates = (stem[: room - 3].rstrip("_") + suffix for suffix in ("", *(f"_{n}" for n in range(2, 100))))
-    alias = next(c for c in candidates if _collapse(f"{tool.integration}_{c}") not in taken)
-    return f"Write  alias: {{{tool.server_name}: {alias}}}  at {tool.integration} in gateway.yaml."
+    return next(c for c in candidates if _collapse(f"{integration}_{c}") not in taken)

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from lockkeep_servers.calendar.recurrence import walls_of
@@ -12,6 +12,23 @@ from lockkeep_servers.kit.sqlite import Row
 from lockkeep_servers.kit.times import localise, parse_time, stamp
 
 YEAR = timedelta(days=366)
+DAY = timedelta(days=1)
+
+
+class Repeats(Protocol):
+    """How a series repeats whose rule another client wrote, wider than ours or without an end."""
+
+    def between(self, begin: datetime, finish: datetime) -> list[datetime] | None:
+        """Return the wall times around these instants; None if that cannot be told."""
+        ...
+
+    def head(self, at: datetime) -> str:
+        """Return the rule of what comes before the occurrence at this instant."""
+        ...
+
+    def rest(self, begins: datetime) -> str:
+        """Return the rule of what starts with the occurrence at this wall time."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,7 +41,7 @@ class Occurrence:
     at: str
     start: datetime
     end: datetime
-    version: int
+    version: int | str
 
     @property
     def busy(self) -> bool:
@@ -38,9 +55,14 @@ def wall(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def zone_of(row: Row) -> tzinfo:
+    """Return the zone of an event; one that has no IANA name stands in the row itself."""
+    return row.get("zone") or ZoneInfo(row["tz"])
+
+
 def span(row: Row, begins: datetime) -> tuple[datetime, datetime]:
     """Return the instants of one occurrence that begins at this wall time; both in the event's zone."""
-    zone = ZoneInfo(row["tz"])
+    zone = zone_of(row)
     start = localise(begins, zone)
     if row["all_day"]:
         return start, localise(begins + timedelta(seconds=row["length_s"]), zone)
@@ -49,7 +71,7 @@ def span(row: Row, begins: datetime) -> tuple[datetime, datetime]:
 
 def once(row: Row) -> tuple[datetime, datetime]:
     """Return the instants of an event that happens once; an ambiguous wall time is settled by what was given."""
-    zone = ZoneInfo(row["tz"])
+    zone = zone_of(row)
     start, end = parse_time(row["starts"]), parse_time(row["ends"])
     return start.astimezone(zone), end.astimezone(zone)
 
@@ -61,13 +83,46 @@ def expand(rows: Iterable[Row], begin: datetime, finish: datetime) -> list[Occur
     found: list[Occurrence] = []
     for row in known:
         if row["series_id"] is None and row["status"] != "cancelled":
-            found += series(row, replaced) if row["rrule"] else [_single(row)]
+            found += series(row, replaced, begin, finish) if row["rrule"] else [_single(row)]
     seen = [one for one in found if one.overlaps(begin, finish) and one.row["status"] != "cancelled"]
     return sorted(seen, key=lambda one: (one.start.astimezone(UTC), one.event_id, one.at))
 
 
-def series(row: Row, replaced: dict[tuple[str, str], Row]) -> list[Occurrence]:
-    return [_of_series(row, begins, replaced) for begins in walls_of(row["rrule"], wall(row["wall"]))]
+def series(
+    row: Row, replaced: dict[tuple[str, str], Row], begin: datetime, finish: datetime
+) -> list[Occurrence]:
+    """Return the occurrences of a series: all of them, or of a foreign rule those around that time."""
+    repeats: Repeats | None = row.get("repeats")
+    if repeats is None:
+        return [_of_series(row, begins, replaced) for begins in walls_of(row["rrule"], wall(row["wall"]))]
+    walls = repeats.between(begin - timedelta(seconds=row["length_s"]), finish)
+    if walls is None:
+        return [_without_gap(row, begin, finish)]
+    found = [_of_series(row, begins, replaced) for begins in walls]
+    seen = {one.at for one in found}
+    moved = [(at, other) for (id, at), other in replaced.items() if id == row["id"] and at not in seen]
+    return found + [
+        Occurrence(other, row["id"], row["id"], at, *once(other), row["version"]) for at, other in moved
+    ]
+
+
+def _without_gap(row: Row, begin: datetime, finish: datetime) -> Occurrence:
+    """When a rule cannot be read, no time after its start is known to be free."""
+    start, _ = once(row)
+    start = max(start, begin)
+    return Occurrence(row, row["id"], row["id"], stamp(start), start, max(start, finish), row["version"])
+
+
+def places(row: Row, at: datetime) -> list[tuple[int, datetime]]:
+    """Return place and wall time of the occurrences of a series, at least of those around that time.
+
+    In a foreign rule the place is 0 for the first one and 1 for any other.
+    """
+    repeats: Repeats | None = row.get("repeats")
+    first = wall(row["wall"])
+    if repeats is None:
+        return list(enumerate(walls_of(row["rrule"], first)))
+    return [(int(begins != first), begins) for begins in repeats.between(at - DAY, at + DAY) or ()]
 
 
 def _of_series(row: Row, begins: datetime, replaced: dict[tuple[str, str], Row]) -> Occurrence:

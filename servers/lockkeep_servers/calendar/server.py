@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lockkeep_servers.calendar import port
-from lockkeep_servers.calendar.adapters import ADAPTERS, open_diary
+from lockkeep_servers.calendar.adapters import ADAPTERS, KEYS, open_diary
 from lockkeep_servers.kit.receipts import Attempt, GetReceipt
 from lockkeep_servers.kit.results import Receipt, Receipted
 from lockkeep_servers.kit.run import run
@@ -69,6 +69,7 @@ SERVICE = Service(
     tools=lambda diary, _: Tools(diary).all(),
     instructions=INSTRUCTIONS,
     adapters={"ADAPTER": tuple(ADAPTERS)},
+    keys=KEYS,
 )
 build = SERVICE.build
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,10 @@ class Receipts:
 
     def _once(self, tx: Transaction, attempt: Attempt, work: Work) -> Receipt:
         if attempt.key and (stored := tx.row("find_receipt", key=attempt.key)):
-            return _replay(stored, attempt)
+            return replay(stored, attempt)
         self._fault.hit("crash_before", attempt.tool)
         effect = work(tx)
-        receipt = self._receipt(effect, attempt)
+        receipt = receipt_of(effect, attempt, self._clock())
         if attempt.key:
             tx.run(
                 "add_receipt",
@@ -93,33 +93,16 @@ class Receipts:
         self._fault.hit("crash_inside", attempt.tool)
         return receipt
 
-    def _receipt(self, effect: Effect, attempt: Attempt) -> Receipt:
-        until = (self._clock() + timedelta(days=IMAGES_DAYS)).replace(microsecond=0)
-        undo = effect.undo or Undo(possible="until", until=until)
-        if effect.before == {} and effect.after == {}:
-            undo = Undo(possible="no", note="Nothing changed.")
-        return Receipt(
-            applied=not attempt.dry_run,
-            replayed=False,
-            id=effect.id,
-            version=effect.version,
-            before=None if effect.before is None else dict(effect.before),
-            after=dict(effect.after),
-            undo=undo,
-            warnings=list(effect.warnings),
-        )
-
     async def get(self, asked: GetReceipt) -> Receipted:
         """Return what became of the key; with a fence an unused key is closed for ever, durably."""
-        if not 8 <= len(asked.idempotency_key) <= 128:
-            raise Invalid({"idempotency_key": "has 8 to 128 characters"})
+        check_key(asked.idempotency_key)
         if asked.fence:
             return await self._database.write(lambda tx: self._fence(tx, asked.idempotency_key))
-        return self._database.read(lambda tx: _became(tx.row("find_receipt", key=asked.idempotency_key)))
+        return self._database.read(lambda tx: became(tx.row("find_receipt", key=asked.idempotency_key)))
 
     def _fence(self, tx: Transaction, key: str) -> Receipted:
         tx.run("fence_receipt", key=key, at=stamp(self._clock()))
-        return _became(tx.row("find_receipt", key=key))
+        return became(tx.row("find_receipt", key=key))
 
     def forget(self) -> None:
         """Images older than 30 days and keys older than 400 are gone."""
@@ -132,7 +115,32 @@ class Receipts:
             self._database.write_now(work)
 
 
-def _replay(stored: Row, attempt: Attempt) -> Receipt:
+def check_key(key: str) -> None:
+    if not 8 <= len(key) <= 128:
+        raise Invalid({"idempotency_key": "has 8 to 128 characters"})
+
+
+def receipt_of(effect: Effect, attempt: Attempt, now: datetime) -> Receipt:
+    """Return what the caller is told of an effect."""
+    undo = effect.undo or Undo(
+        possible="until", until=(now + timedelta(days=IMAGES_DAYS)).replace(microsecond=0)
+    )
+    if effect.before == {} and effect.after == {}:
+        undo = Undo(possible="no", note="Nothing changed.")
+    return Receipt(
+        applied=not attempt.dry_run,
+        replayed=False,
+        id=effect.id,
+        version=effect.version,
+        before=None if effect.before is None else dict(effect.before),
+        after=dict(effect.after),
+        undo=undo,
+        warnings=list(effect.warnings),
+    )
+
+
+def replay(stored: Row, attempt: Attempt) -> Receipt:
+    """Return the stored receipt of the same attempt; any other state of its key is an error."""
     if stored["state"] == "cancelled":
         raise Cancelled
     if (stored["tool"], stored["digest"]) != (attempt.tool, attempt.digest):
@@ -144,7 +152,8 @@ def _replay(stored: Row, attempt: Attempt) -> Receipt:
     return Receipt.model_validate_json(stored["receipt"]).model_copy(update={"replayed": True})
 
 
-def _became(stored: Row | None) -> Receipted:
+def became(stored: Row | None) -> Receipted:
+    """Return what a row says of its key."""
     if stored is None:
         return Receipted(state="absent")
     if stored["state"] == "cancelled":

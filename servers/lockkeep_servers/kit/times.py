@@ -1,7 +1,7 @@
 """Times carry an offset, zones are IANA names, and a wall time that a zone skips is refused."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -56,7 +56,7 @@ def exists(wall: datetime, zone: ZoneInfo) -> bool:
     return wall.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) == wall
 
 
-def localise(wall: datetime, zone: ZoneInfo) -> datetime:
+def localise(wall: datetime, zone: tzinfo) -> datetime:
     """Return the instant of a wall time: the first if there are two, moved over the gap if there is none."""
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC).astimezone(zone)
 

@@ -24,13 +24,13 @@ READING = {  # what the names of each vendor's reading tools look like; everythi
     "atlassian": r"(get|search|fetch|lookup).*|atlassianUserInfo",
     "github": r"(get|list|search)_.+|(issue|pull_request)_read",
     "hubspot": r"hubspot-(get|list|search|batch-read|generate)-.+",
-    "hubspot-remote": r"(get|search|discover|query)_.+|tool_guidance",
+    "hubspot_remote": r"(get|search|discover|query)_.+|tool_guidance",
     "linear": r"(get|list|search|extract)_.+",
     "notion": r"API-(get|retrieve|list)-.+|API-post-search|API-query-data-source",
     "slack": r"slack_(search|read|list|get)_.+",
-    "slack-reference": r"slack_(list|get)_.+",
+    "slack_reference": r"slack_(list|get)_.+",
     "stripe": r"(get|list|search)_.+|stripe_api_(search|details|read)|manage_stripe_accounts",
-    "stripe-local": r"(list|retrieve|search)_.+",
+    "stripe_local": r"(list|retrieve|search)_.+",
 }
 GRAVE = r"(?i)(^|[-_])(merge|delete|cancel)|void|release$"
 MARKED_BUT_READING = {
@@ -112,7 +112,7 @@ def test_what_is_no_reading_tool_is_not_class_read_and_never_resent(name: str, o
     assert not (re.search(GRAVE, own) and not reads) or entry["class"] in ("irreversible", "customer_visible")
 
 
-@pytest.mark.parametrize("name", ["github", "linear", "notion", "stripe-local"])
+@pytest.mark.parametrize("name", ["github", "linear", "notion", "stripe_local"])
 def test_what_is_gone_for_good_is_irreversible(name: str) -> None:
     gone = {own for own in FILES[name].entries if re.search(r"(^|[-_])(merge|delete|cancel)[-_]", own)}
 
@@ -160,7 +160,7 @@ def test_the_widest_tool_stays_closed_until_a_person_looked_at_it() -> None:
     assert FILES["stripe"].entries["stripe_api_write"]["review"] is True
 
 
-HUB = "hubspot-remote"
+HUB = "hubspot_remote"
 DEAL: Json = {"objectType": "deals", "objectId": "1"}
 NOTE: Json = {"objectType": "NOTES"}
 NEW: Json = {"objects": [DEAL]}
@@ -181,9 +181,9 @@ WIDE: list[tuple[str, str, Mapping[str, Json], str | None, str]] = [
     ("hubspot", "hubspot-batch-create-objects", {"objectType": "quotes", "inputs": []}, "crm.create_object", "customer_visible"),
     ("stripe", "stripe_api_write", {"stripe_api_operation_id": "PostCustomers"}, "stripe.create_customer", "write"),
     ("stripe", "stripe_api_write", {"stripe_api_operation_id": "DeleteCustomersCustomer"}, "stripe.api_write", "irreversible"),
-    ("stripe-local", "update_dispute", {"dispute": "d"}, "stripe.submit_evidence", "irreversible"),
-    ("stripe-local", "update_dispute", {"dispute": "d", "submit": True}, "stripe.submit_evidence", "irreversible"),
-    ("stripe-local", "update_dispute", {"dispute": "d", "submit": False}, "stripe.stage_evidence", "write"),
+    ("stripe_local", "update_dispute", {"dispute": "d"}, "stripe.submit_evidence", "irreversible"),
+    ("stripe_local", "update_dispute", {"dispute": "d", "submit": True}, "stripe.submit_evidence", "irreversible"),
+    ("stripe_local", "update_dispute", {"dispute": "d", "submit": False}, "stripe.stage_evidence", "write"),
     ("notion", "API-update-a-block", {"block_id": "b"}, "notion.delete_block", "irreversible"),
     ("notion", "API-update-a-block", {"block_id": "b", "archived": False}, "notion.update_block", "write"),
     ("notion", "API-patch-page", {"page_id": "p"}, "notion.update_page", "write"),
@@ -218,7 +218,7 @@ def test_wide_tools_are_told_apart(
 
 def test_a_price_says_its_money_and_a_refund_cannot() -> None:
     price, refund = (
-        manifest.effects(built("stripe-local", own)) for own in ("create_price", "create_refund")
+        manifest.effects(built("stripe_local", own)) for own in ("create_price", "create_refund")
     )
     said = price.amount_of({"product": "p", "unit_amount": 1250, "currency": "EUR"})
 

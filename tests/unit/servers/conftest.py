@@ -19,7 +19,19 @@ async def calendar(tmp_path: Path) -> AsyncGenerator[Desk]:
         yield desk
 
 
-@pytest.fixture(params=["crm", "calendar"])
+@pytest.fixture
+async def ticketing(tmp_path: Path) -> AsyncGenerator[Desk]:
+    async with open_desk("ticketing", tmp_path / "ticketing") as desk:
+        yield desk
+
+
+@pytest.fixture
+async def carrier(tmp_path: Path) -> AsyncGenerator[Desk]:
+    async with open_desk("carrier", tmp_path / "carrier") as desk:
+        yield desk
+
+
+@pytest.fixture(params=["crm", "calendar", "ticketing", "carrier", "billing", "commerce", "notify"])
 async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Desk]:
     async with open_desk(request.param, tmp_path / request.param) as opened:
         yield opened

@@ -14,10 +14,23 @@ from typing import Any, cast
 
 from mcp import Client
 
+from lockkeep_servers.billing.server import build as build_billing
 from lockkeep_servers.calendar.server import build as build_calendar
+from lockkeep_servers.carrier.server import build as build_carrier
+from lockkeep_servers.commerce.server import build as build_commerce
 from lockkeep_servers.crm.server import build as build_crm
+from lockkeep_servers.notify.server import build as build_notify
+from lockkeep_servers.ticketing.server import build as build_ticketing
 
-BUILDS = {"crm": build_crm, "calendar": build_calendar}
+BUILDS = {
+    "crm": build_crm,
+    "calendar": build_calendar,
+    "ticketing": build_ticketing,
+    "carrier": build_carrier,
+    "billing": build_billing,
+    "commerce": build_commerce,
+    "notify": build_notify,
+}
 MONDAY = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
 
 

@@ -1,23 +1,16 @@
-"""What each writer of the calendar does inside its transaction."""
+"""What each writer of the calendar does to its events, whatever keeps them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from lockkeep_servers.calendar import port
-from lockkeep_servers.calendar.adapters.events import YEAR, Events, moved, occurrences_of, one_of, settle_span
-from lockkeep_servers.calendar.occurrences import Occurrence, clashes, expand, first_view, once
+from lockkeep_servers.calendar.adapters.events import Events, moved, occurrences_of, one_of, settle_span
+from lockkeep_servers.calendar.occurrences import YEAR, Occurrence, Repeats, clashes, expand, first_view, once
 from lockkeep_servers.calendar.recurrence import walls_of, with_count
-from lockkeep_servers.kit.errors import (
-    CheckFailed,
-    Conflict,
-    IllegalTransition,
-    Invalid,
-    NotFound,
-    WindowClosed,
-)
+from lockkeep_servers.kit.errors import CheckFailed, IllegalTransition, Invalid, NotFound, WindowClosed
 from lockkeep_servers.kit.receipts import Effect
 from lockkeep_servers.kit.results import Undo, changed
 from lockkeep_servers.kit.sqlite import Row
@@ -29,8 +22,7 @@ RESTORABLE = ("update_event", "cancel_event")
 def create_event(events: Events, ask: port.CreateEvent) -> Effect:
     """The event stands in the calendar, and no occurrence within a year runs into another event."""
     _may_notify(ask)
-    if events.tx.row("get_calendar", id=ask.calendar) is None:
-        raise NotFound("calendar")
+    events.require(ask.calendar)
     found = settle_span(ask.start, ask.end, ask.tz, ask.all_day, ask.rrule)
     row: Row = {
         **found.columns,
@@ -48,12 +40,22 @@ def create_event(events: Events, ask: port.CreateEvent) -> Effect:
         "transparent": 0,
     }
     _in_future(events, row)
-    warnings = [*found.warnings, *_no_overlap(events, row, ask.on_conflict, lambda _: False)]
+    warnings = [
+        *found.warnings,
+        *_no_overlap(events, row, ask.on_conflict, lambda one: one.event_id == row["id"]),
+    ]
     written = events.put(None, row)
     if ask.notify == "all":
         events.tell(written, "invited")
     after = {name: value for name, value in first_view(written).items() if value is not None}
-    return Effect(row["id"], "1", None, after, warnings=tuple(warnings), undo=_undo(ask, created=True))
+    return Effect(
+        row["id"],
+        str(written["version"]),
+        None,
+        after,
+        warnings=tuple(warnings),
+        undo=_undo(ask, created=True),
+    )
 
 
 def update_event(events: Events, ask: port.UpdateEvent) -> Effect:
@@ -87,47 +89,27 @@ def cancel_event(events: Events, ask: port.CancelEvent) -> Effect:
         _put_replacement(events, row, reach, {**reach.row, "status": "cancelled"})
         row = events.put(row, row)
     else:
-        before, after = {"rrule": row["rrule"]}, {"rrule": with_count(row["rrule"], reach.place)}
+        before, after = {"rrule": row["rrule"]}, {"rrule": _head(row, reach)}
         row = events.put(row, {**row, **after})
+        _drop_replaced(events, row["id"], reach.row["occurrence"])
     if ask.notify == "all":
         events.tell(row, "cancelled")
     return _effect(events, ask, row, before, after, [])
 
 
-def restore_event(events: Events, ask: port.RestoreEvent) -> Effect:
-    """What the change with that key did to these events is taken back, if nothing else happened to them since."""
-    stored = events.tx.row("find_receipt", key=ask.receipt_key)
+def restorable(stored: Row | None, now: datetime) -> Row:
+    """Return the receipt of a change that can still be taken back."""
     if stored is None or stored["tool"] not in RESTORABLE or stored["state"] != "committed":
         raise NotFound("receipt of an event")
-    if parse_time(stored["at"]) < events.now - timedelta(days=port.RESTORE_DAYS) or stored["images"] is None:
+    if parse_time(stored["at"]) < now - timedelta(days=port.RESTORE_DAYS) or stored["images"] is None:
         raise WindowClosed(port.RESTORE_DAYS)
-    receipt, images = json.loads(stored["receipt"]), json.loads(stored["images"])
-    for image in images:
-        _as_left(events, image)
-    kept = [image for image in images if image["before"] is not None]
-    for image in kept:
-        current = image["after"] or image["before"]
-        events.tx.run(
-            "put_event", **{**image["before"], **_further(current), "updated_at": stamp(events.now)}
-        )
-    for image in images:
-        if image["before"] is None:
-            events.tx.run("drop_event", id=image["after"]["id"])
-    main = kept[0]["after"] or kept[0]["before"]
+    return stored
+
+
+def restored(id: str, version: str, receipt: Mapping[str, Any]) -> Effect:
+    """Return the effect of taking back what this receipt tells."""
     undo = Undo(possible="no", note="Make the change again instead.")
-    return Effect(main["id"], str(main["version"] + 1), receipt["after"], receipt["before"], undo=undo)
-
-
-def _further(row: Row) -> dict[str, int]:
-    return {"version": row["version"] + 1, "sequence": row["sequence"] + 1}
-
-
-def _as_left(events: Events, image: dict[str, Row | None]) -> None:
-    after, before = image["after"], image["before"]
-    current = events.tx.row("any_event", id=(after or before or {})["id"])
-    left = after["version"] if after else None
-    if (current["version"] if current else None) != left:
-        raise Conflict(str(current["version"]) if current else None, [])
+    return Effect(id, version, receipt["after"], receipt["before"], undo=undo)
 
 
 @dataclass(frozen=True)
@@ -161,7 +143,7 @@ def _chosen(events: Events, ask: port.UpdateEvent | port.CancelEvent) -> tuple[R
         return row, None
     if ask.occurrence is None:
         raise Invalid({"occurrence": "is required with this scope"})
-    replaced = {one["occurrence"]: one for one in events.tx.rows("replaced_of_series", series_id=row["id"])}
+    replaced = {one["occurrence"]: one for one in events.replaced_of(row["id"])}
     place, begins, one = one_of(row, ask.occurrence, replaced)
     return (
         (row, None) if place == 0 and ask.scope == "following" else (row, Reach(place, begins, one, replaced))
@@ -206,8 +188,7 @@ def _update_following(
     events: Events, row: Row, reach: Reach, given: dict[str, Any], on_conflict: str
 ) -> Done:
     """The series ends before the occurrence; a new one, with the changes, goes on from it."""
-    total = len(walls_of(row["rrule"], datetime.fromisoformat(row["wall"])))
-    rest = {**row, "wall": reach.begins.isoformat(), "rrule": with_count(row["rrule"], total - reach.place)}
+    rest = {**row, "wall": reach.begins.isoformat(), "rrule": _rest(row, reach)}
     rest |= {"starts": reach.row["occurrence"]}
     wanted, warnings = moved(rest, given)
     retimed = bool({"start", "end", "rrule"} & set(given))
@@ -218,7 +199,7 @@ def _update_following(
             events, wanted, on_conflict, lambda one: one.event_id == row["id"] and one.at >= from_here
         )
         warnings += _drop_replaced(events, row["id"], from_here)
-    events.put(row, {**row, "rrule": with_count(row["rrule"], reach.place)})
+    events.put(row, {**row, "rrule": _head(row, reach)})
     written = events.put(None, {**wanted, "id": events.next_id()})
     if not retimed:
         for at, one in reach.replaced.items():
@@ -227,13 +208,28 @@ def _update_following(
     return Done(written, first_view(rest), first_view(written), warnings)
 
 
+def _head(row: Row, reach: Reach) -> str:
+    """Return the rule of what comes before the occurrence."""
+    repeats: Repeats | None = row.get("repeats")
+    return (
+        repeats.head(parse_time(reach.row["occurrence"]))
+        if repeats
+        else with_count(row["rrule"], reach.place)
+    )
+
+
+def _rest(row: Row, reach: Reach) -> str:
+    """Return the rule of what starts with the occurrence."""
+    repeats: Repeats | None = row.get("repeats")
+    if repeats:
+        return repeats.rest(reach.begins)
+    total = len(walls_of(row["rrule"], datetime.fromisoformat(row["wall"])))
+    return with_count(row["rrule"], total - reach.place)
+
+
 def _drop_replaced(events: Events, series_id: str, from_here: str) -> list[str]:
     """Single changes of a series that moves as a whole are lost, and the caller is told how many."""
-    lost = [
-        one
-        for one in events.tx.rows("replaced_of_series", series_id=series_id)
-        if one["occurrence"] >= from_here
-    ]
+    lost = [one for one in events.replaced_of(series_id) if one["occurrence"] >= from_here]
     for one in lost:
         events.drop(one)
     return [f"{len(lost)} single changes went back to the series."] if lost else []

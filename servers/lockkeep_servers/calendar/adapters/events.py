@@ -1,62 +1,49 @@
-"""Rows of the embedded calendar: made, moved and written, each change with the images that take it back."""
+"""Events as rows, whatever keeps them: made, moved, and looked up in their series."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from lockkeep_servers.calendar.occurrences import expand, first_view, span, wall
+from lockkeep_servers.calendar.occurrences import Occurrence, expand, first_view, places, span, zone_of
 from lockkeep_servers.calendar.recurrence import settle_rule, walls_of
-from lockkeep_servers.kit.errors import CheckFailed, Conflict, Invalid, NotFound
-from lockkeep_servers.kit.sqlite import Row, Transaction
+from lockkeep_servers.kit.errors import CheckFailed, Invalid, NotFound, Unsupported
+from lockkeep_servers.kit.sqlite import Row
 from lockkeep_servers.kit.times import DAY, parse_time, refuse_gap, stamp
 
-YEAR = timedelta(days=366)
+FIRST_YEAR, LAST_YEAR = 1900, 9000  # beyond them, zones and arithmetic end
+Image = dict[str, Row | None]  # before and after
 
 
-@dataclass
-class Events:
-    """The events of one transaction, as one tool changes them at one time."""
+class Events(Protocol):
+    """The events one tool may read and change, at one time. What it writes takes effect as a whole, or not at all."""
 
-    tx: Transaction
-    now: datetime
-    images: list[dict[str, Row | None]] = field(default_factory=list[dict[str, Row | None]])
+    @property
+    def now(self) -> datetime: ...
+    @property
+    def images(self) -> list[Image]:
+        """Every change so far, in order."""
+        ...
+
+    def require(self, calendar: str) -> None:
+        """There is such a calendar."""
+        ...
 
     def fetch(self, calendar: str, id: str, version: str | None) -> Row:
         """Return the event, as the caller expects it."""
-        if self.tx.row("get_calendar", id=calendar) is None:
-            raise NotFound("calendar")
-        row = self.tx.row("get_event", id=id, calendar=calendar)
-        if row is None:
-            raise NotFound("event")
-        if version is not None and version != str(row["version"]):
-            raise Conflict(str(row["version"]), [])
-        return row
+        ...
 
     def put(self, before: Row | None, wanted: Mapping[str, Any]) -> Row:
-        """Write a row one version further, and keep both images."""
-        version, sequence = (before["version"] + 1, before["sequence"] + 1) if before else (1, 0)
-        after = {**wanted, "version": version, "sequence": sequence, "updated_at": stamp(self.now)}
-        self.tx.run("put_event", **after)
-        self.images.append({"before": before, "after": after})
-        return after
+        """Write a row one version further."""
+        ...
 
-    def drop(self, before: Row) -> None:
-        self.tx.run("drop_event", id=before["id"])
-        self.images.append({"before": before, "after": None})
-
-    def next_id(self) -> str:
-        return f"evt_{self.tx.rows('next_number')[0]['last']}"
-
-    def rows_between(self, calendar: str, begin: datetime, finish: datetime) -> list[Row]:
-        found = self.tx.rows("events_between", calendar=calendar, begin=stamp(begin), finish=stamp(finish))
-        return found + self.tx.rows("replaced_occurrences", calendar=calendar)
-
-    def tell(self, row: Row, what: str) -> None:
-        for attendee in json.loads(row["attendees"]):
-            self.tx.run("add_notice", event_id=row["id"], attendee=attendee, what=what, at=stamp(self.now))
+    def drop(self, before: Row) -> None: ...
+    def next_id(self) -> str: ...
+    def rows_between(self, calendar: str, begin: datetime, finish: datetime) -> list[Row]: ...
+    def replaced_of(self, series_id: str) -> list[Row]: ...
+    def tell(self, row: Row, what: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -70,6 +57,11 @@ class Span:
 def settle_span(start: str, end: str, tz: str, all_day: bool, rrule: str | None) -> Span:
     """Return the columns of these times, or refuse them: wrong form, in a gap, or not after one another."""
     zone = ZoneInfo(tz)
+    _refuse(
+        {"start": start, "end": end},
+        lambda text: not FIRST_YEAR <= int(text[:4]) <= LAST_YEAR,
+        "is too far away",
+    )
     begins, length_s, starts, ends = _days(start, end, zone) if all_day else _instants(start, end, zone)
     if stamp(starts) >= stamp(ends):
         raise CheckFailed("end_after_start", "The end must come after the start.", field="end")
@@ -83,14 +75,14 @@ def settle_span(start: str, end: str, tz: str, all_day: bool, rrule: str | None)
     return Span({**columns, "rrule": settled, "ends": stamp(ends)}, warnings)
 
 
-def _instants(start: str, end: str, zone: ZoneInfo) -> tuple[datetime, int, datetime, datetime]:
-    faults = {
-        name: "needs a time and an offset"
-        for name, text in (("start", start), ("end", end))
-        if DAY.fullmatch(text)
-    }
-    if faults:
+def _refuse(given: Mapping[str, str], wrong: Callable[[str], bool], problem: str) -> None:
+    if faults := {name: problem for name, text in given.items() if wrong(text)}:
         raise Invalid(faults)
+
+
+def _instants(start: str, end: str, zone: ZoneInfo) -> tuple[datetime, int, datetime, datetime]:
+    given = {"start": start, "end": end}
+    _refuse(given, lambda text: bool(DAY.fullmatch(text)), "needs a time and an offset")
     starts, ends = parse_time(start).replace(microsecond=0), parse_time(end).replace(microsecond=0)
     refuse_gap("start", starts, zone)
     refuse_gap("end", ends, zone)
@@ -99,13 +91,8 @@ def _instants(start: str, end: str, zone: ZoneInfo) -> tuple[datetime, int, date
 
 def _days(start: str, end: str, zone: ZoneInfo) -> tuple[datetime, int, datetime, datetime]:
     """All day: from the first midnight to the one that ends it; the end day is not part of it."""
-    faults = {
-        name: "must be a date for all_day"
-        for name, t in (("start", start), ("end", end))
-        if not DAY.fullmatch(t)
-    }
-    if faults:
-        raise Invalid(faults)
+    given = {"start": start, "end": end}
+    _refuse(given, lambda text: not DAY.fullmatch(text), "must be a date for all_day")
     begins, finish = (datetime.combine(datetime.fromisoformat(text).date(), time()) for text in (start, end))
     length_s = int((finish - begins).total_seconds())
     starts, ends = span({"tz": str(zone), "all_day": 1, "length_s": length_s}, begins)
@@ -126,11 +113,22 @@ def moved(row: Row, given: Mapping[str, Any]) -> tuple[Row, list[str]]:
         wanted["attendees"] = json.dumps(given["attendees"])
     if not {"start", "end", "rrule"} & set(given):
         return wanted, []
+    _may_retime(row, given)
     shown = first_view(row)
     start = given.get("start") or shown["start"]
     end = given.get("end") or (_after(start, row) if "start" in given else shown["end"])
     found = settle_span(start, end, row["tz"], bool(row["all_day"]), given.get("rrule", row["rrule"]))
-    return {**wanted, **found.columns}, found.warnings
+    ours = {"repeats": None} if row.get("repeats") else {}
+    return {**wanted, **found.columns, **ours}, found.warnings
+
+
+def _may_retime(row: Row, given: Mapping[str, Any]) -> None:
+    """A rule that is not ours cannot be moved in time: what it would mean there is not known."""
+    if row["rrule"] and row.get("repeats") and ("rrule" not in given or row.get("zone")):
+        hint = "Give a rrule of FREQ, INTERVAL, BYDAY, BYMONTHDAY and COUNT or UNTIL, too; or change one occurrence."
+        raise Unsupported(
+            "The rule of this series was made elsewhere and cannot be moved in time.", hint=hint
+        )
 
 
 def _after(start: str, row: Row) -> str:
@@ -143,12 +141,15 @@ def _after(start: str, row: Row) -> str:
 def one_of(row: Row, at: datetime, replaced: Mapping[str, Row]) -> tuple[int, datetime, Row]:
     """Return place, wall time and row of one occurrence of a series that still takes place."""
     name = stamp(at)
-    for place, begins in enumerate(walls_of(row["rrule"], wall(row["wall"]))):
+    for place, begins in places(row, at):
         start, end = span(row, begins)
         if stamp(start) == name:
             other = replaced.get(name) or _replacement(row, begins, start, end)
             if other["status"] != "cancelled":
                 return place, begins, other
+    moved_off = replaced.get(name)  # other clients keep changes of occurrences the rule does not have
+    if moved_off is not None and row.get("repeats") and moved_off["status"] != "cancelled":
+        return 1, parse_time(name).astimezone(zone_of(row)).replace(tzinfo=None), moved_off
     raise NotFound("occurrence")
 
 
@@ -159,5 +160,5 @@ def _replacement(row: Row, begins: datetime, start: datetime, end: datetime) -> 
     return {**row, **times, "id": id, "series_id": row["id"], "occurrence": at}
 
 
-def occurrences_of(events: Events, calendar: str, begin: datetime, finish: datetime):
+def occurrences_of(events: Events, calendar: str, begin: datetime, finish: datetime) -> list[Occurrence]:
     return expand(events.rows_between(calendar, begin, finish), begin, finish)

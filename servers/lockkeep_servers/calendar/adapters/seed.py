@@ -8,7 +8,7 @@ from lockkeep_servers.kit.sqlite import Database, Transaction
 from lockkeep_servers.kit.times import localise, stamp
 from lockkeep_servers.kit.world.days import Meeting, meetings
 from lockkeep_servers.kit.world.places import REPS
-from lockkeep_servers.kit.world.sales import at
+from lockkeep_servers.kit.world.times import at
 
 
 def seed(database: Database, number: int, day: date) -> None:

@@ -1,110 +1,147 @@
 """The seeded world: a pure function of seed, demo day and size, so every server builds its part alone and all ids agree."""
 
-import csv
-import io
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
-from lockkeep_servers.kit.world import demo, sales
+from lockkeep_servers.kit.world import (
+    demo,
+    history,
+    invoices,
+    messages,
+    papers,
+    parcels,
+    payments,
+    sales,
+    shop,
+    tickets,
+)
+from lockkeep_servers.kit.world.bills import Vendor
+from lockkeep_servers.kit.world.days import Meeting, meetings
+from lockkeep_servers.kit.world.demo import Listing
+from lockkeep_servers.kit.world.history import Case
+from lockkeep_servers.kit.world.invoices import Invoice, PurchaseOrder
+from lockkeep_servers.kit.world.library import Article
+from lockkeep_servers.kit.world.messages import Queued, Recipient, Suppressed
+from lockkeep_servers.kit.world.papers import Paper
+from lockkeep_servers.kit.world.parcels import Shipment
+from lockkeep_servers.kit.world.payments import Payment
+from lockkeep_servers.kit.world.people import STAFF, Person
 from lockkeep_servers.kit.world.places import REPS, Rep
+from lockkeep_servers.kit.world.planted import PLANTED
+from lockkeep_servers.kit.world.sales import Account, Company, Contact, Deal, Lead
+from lockkeep_servers.kit.world.shop import ListPrice, Order, Product
+from lockkeep_servers.kit.world.sizes import SIZES
+from lockkeep_servers.kit.world.tickets import Ticket
 
-SIZES: Mapping[str, tuple[int, int, int, int]] = {  # companies, contacts, leads, deals
-    "small": (12, 12, 12, 6),
-    "demo": (48, 60, 40, 24),
-    "full": (400, 600, 300, 120),
-}
-PLANTED: Mapping[str, str] = {
-    "lead_above_100k": "led_1",
-    "lead_without_email": "led_2",
-    "lead_that_instructs": "led_3",
-    "lead_of_lookalike_domain": "led_4",
-    "lead_of_full_rep": "led_5",
-    "company_once": "cmp_1",
-    "company_twice": "cmp_2",
-    "deal_below_10k": "del_1",
-    "rep_full": "rep_10",
-    "rep_inactive": "rep_11",
-}
+__all__ = ["PLANTED", "SIZES", "World", "build_world"]
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything the sales side knows at the start of the demo day."""
+    """Everything known at the start of the demo day. A part is made when it is first looked at, and only then."""
 
     seed: int
     day: date
-    reps: tuple[Rep, ...]
-    companies: tuple[sales.Company, ...]
-    contacts: tuple[sales.Contact, ...]
-    leads: tuple[sales.Lead, ...]
-    deals: tuple[sales.Deal, ...]
-    cases: tuple[sales.Case, ...]
-    directory: tuple[demo.Listing, ...]
+    size: str
+    reps: tuple[Rep, ...] = REPS
+    staff: tuple[Person, ...] = STAFF
+
+    @cached_property
+    def companies(self) -> tuple[Company, ...]:
+        return sales.companies(self.seed, self.size)
+
+    @cached_property
+    def contacts(self) -> tuple[Contact, ...]:
+        return sales.contacts(self.seed, self.size)
+
+    @cached_property
+    def leads(self) -> tuple[Lead, ...]:
+        return sales.leads(self.seed, self.day, self.size)
+
+    @cached_property
+    def deals(self) -> tuple[Deal, ...]:
+        return sales.deals(self.seed, self.day, self.size)
+
+    @cached_property
+    def accounts(self) -> tuple[Account, ...]:
+        return sales.accounts(self.seed, self.day, self.size)
+
+    @cached_property
+    def directory(self) -> tuple[Listing, ...]:
+        return (*demo.LISTINGS, *(demo.listing_of(company) for company in self.companies))
+
+    @cached_property
+    def meetings(self) -> tuple[Meeting, ...]:
+        return meetings(self.seed, self.day)
+
+    @cached_property
+    def products(self) -> tuple[Product, ...]:
+        return shop.products(self.seed, self.day, self.size)
+
+    @cached_property
+    def prices(self) -> tuple[ListPrice, ...]:
+        return shop.prices(self.seed, self.day, self.size)
+
+    @cached_property
+    def orders(self) -> tuple[Order, ...]:
+        return shop.orders(self.seed, self.day, self.size)
+
+    @cached_property
+    def shipments(self) -> tuple[Shipment, ...]:
+        return parcels.shipments(self.seed, self.day, self.size)
+
+    @cached_property
+    def tickets(self) -> tuple[Ticket, ...]:
+        return tickets.tickets(self.seed, self.day, self.size)
+
+    @cached_property
+    def articles(self) -> tuple[Article, ...]:
+        return tickets.articles()
+
+    @cached_property
+    def payments(self) -> tuple[Payment, ...]:
+        return payments.payments(self.seed, self.day, self.size)
+
+    @cached_property
+    def vendors(self) -> tuple[Vendor, ...]:
+        return invoices.vendors(self.seed, self.day, self.size)
+
+    @cached_property
+    def purchase_orders(self) -> tuple[PurchaseOrder, ...]:
+        return invoices.purchase_orders(self.seed, self.day, self.size)
+
+    @cached_property
+    def invoices(self) -> tuple[Invoice, ...]:
+        return invoices.invoices(self.seed, self.day, self.size)
+
+    @cached_property
+    def papers(self) -> tuple[Paper, ...]:
+        return papers.papers(self.seed, self.day, self.size)
+
+    @cached_property
+    def suppressed(self) -> tuple[Suppressed, ...]:
+        return messages.suppressed(self.seed, self.day, self.size)
+
+    @cached_property
+    def recipients(self) -> tuple[Recipient, ...]:
+        return messages.recipients(self.seed, self.day, self.size)
+
+    @cached_property
+    def queue(self) -> tuple[Queued, ...]:
+        return messages.queue(self.seed, self.day, self.size)
+
+    @cached_property
+    def lead_cases(self) -> tuple[Case, ...]:
+        return history.lead_cases(self.seed, self.day, self.size)
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        return history.cases(self.seed, self.day, self.size)
 
 
 def build_world(seed: int, day: date, size: str) -> World:
     """Return the world; the same three give the same world, and a larger one only adds."""
-    companies_n, contacts_n, leads_n, deals_n = SIZES[size]
-    companies = _companies(seed, companies_n)
-    leads = _leads(seed, day, leads_n, companies)
-    found = (sales.case(seed, lead) for lead in leads)
-    return World(
-        seed=seed,
-        day=day,
-        reps=REPS,
-        companies=companies,
-        contacts=tuple(sales.contact(seed, n, companies[_employer(n)]) for n in range(1, contacts_n + 1)),
-        leads=leads,
-        deals=_deals(seed, day, deals_n, companies),
-        cases=tuple(case for case in found if case is not None),
-        directory=(*demo.LISTINGS, *(demo.listing_of(company) for company in companies)),
-    )
-
-
-def _employer(number: int) -> int:
-    """Where contact or lead `number` works: an index no world of theirs is too small for."""
-    return (number * 7) % max(SIZES["small"][0], number * 5 // 8)
-
-
-def _companies(seed: int, count: int) -> tuple[sales.Company, ...]:
-    made = [sales.company(seed, number) for number in range(1, count + 1)]
-    made[0] = replace(
-        made[0],
-        name="Brightwater Foods GmbH",
-        domain="brightwater-foods.example",
-        country="DE",
-        owner_id="rep_1",
-    )
-    made[1] = replace(
-        made[0], id="cmp_2", name="BRIGHTWATER FOODS Gmbh ", domain="brightwater.example", owner_id="rep_2"
-    )
-    return tuple(made)
-
-
-def _leads(seed: int, day: date, count: int, companies: tuple[sales.Company, ...]) -> tuple[sales.Lead, ...]:
-    made = [sales.lead(seed, day, n, companies[_employer(n)]) for n in range(1, count + 1)]
-    new = {"stage": "new", "owner_id": None, "lost_reason": None}
-    made[0] = replace(made[0], value_minor=18_500_000, currency="USD", country="US", **new)
-    made[1] = replace(made[1], email=None, **new)
-    made[2] = replace(made[2], company=sales.INSTRUCTION, country="DE", **new)
-    made[3] = replace(made[3], email="sales@brightvvater-foods.example", country="DE", **new)
-    made[4] = replace(made[4], country="GB", stage="contacted", owner_id="rep_10", lost_reason=None)
-    return tuple(made)
-
-
-def _deals(seed: int, day: date, count: int, companies: tuple[sales.Company, ...]) -> tuple[sales.Deal, ...]:
-    made = [sales.deal(seed, day, n, companies[_employer(n)]) for n in range(1, count + 1)]
-    made[0] = replace(
-        made[0], value_minor=750_000, currency="EUR", stage="contract_sent", won_minor=None, lost_reason=None
-    )
-    return tuple(made)
-
-
-def cases_csv(world: World) -> str:
-    """Return what people did as CSV, for the baseline."""
-    text = io.StringIO()
-    rows = csv.DictWriter(text, [field.name for field in fields(sales.Case)], lineterminator="\n")
-    rows.writeheader()
-    rows.writerows(asdict(case) for case in world.cases)
-    return text.getvalue()
+    if size not in SIZES:
+        raise KeyError(size)
+    return World(seed, day, size)

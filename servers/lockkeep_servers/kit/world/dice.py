@@ -24,3 +24,14 @@ class Dice:
 
     def chance(self, share: float) -> bool:
         return self._random.random() < share
+
+    def few(self, count: int, of: int) -> frozenset[int]:
+        """Return `count` different numbers below `of`."""
+        left = list(range(of))
+        return frozenset(left.pop(self.below(len(left))) for _ in range(count))
+
+
+def drawn(seed: int, name: str, number: int, count: int, of: int) -> bool:
+    """Tell whether this number is drawn: of every `of` in a row exactly `count` are."""
+    block, place = divmod(number - 1, of)
+    return place in Dice(seed, "drawn", name, block).few(count, of)
