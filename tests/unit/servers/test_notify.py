@@ -237,6 +237,7 @@ async def test_of_a_long_story_the_newest_are_shown(notify: Desk) -> None:
 # The pause
 
 
+@pytest.mark.promise("P5")
 async def test_a_paused_queue_sends_nothing_and_resumed_sends_once(tmp_path: Path) -> None:
     async with office(tmp_path) as desk:
         sent = await desk.ok("send", **MAIL, idempotency_key=KEY)
@@ -647,6 +648,7 @@ async def test_what_may_have_gone_is_unknown_and_never_sent_again(tmp_path: Path
     assert (message.why, len(mail.seen)) == ("no_answer", 2)
 
 
+@pytest.mark.promise("P5")
 async def test_a_pause_that_comes_before_the_first_byte_holds_the_message(tmp_path: Path) -> None:
     mail = Scripted()
     async with room(tmp_path, mail) as desk:

@@ -136,7 +136,8 @@ class _Reader:
         if settled is not None:
             return {**row, "rrule": settled}
         repeats = ForeignRepeats(rules, start.wall, tuple(dates), start.zone, start.form == "day")
-        return {**row, "rrule": _cut(rules[0] if rules else "RDATE", "rrule"), "repeats": repeats}
+        shown = (rules[0] or "not readable") if rules else "RDATE"
+        return {**row, "rrule": _cut(shown, "rrule"), "repeats": repeats}
 
     def _dates(self, row: Row, event: Component) -> list[Row]:
         """Return what stands for single occurrences: those taken out, and those with a length of their own."""
