@@ -29,10 +29,10 @@ demo: $(VENV)/ready ## leads routed through the gateway; ARGS=--once ends by its
 	@$(BIN)/python -m demo $(ARGS)
 
 test: $(VENV)/ready ## the quick rings: unit, wire, docs
-	$(PY) -m pytest -q -m "not full and not hosts and not conformance" $(ARGS)
+	$(PY) -m pytest -q -n auto --dist worksteal -m "not full and not hosts and not conformance" $(ARGS)
 
 test-all: $(VENV)/ready ## everything that is installed here, in full
-	$(PY) -m pytest -q -m "not conformance" $(ARGS)
+	$(PY) -m pytest -q -n auto --dist worksteal -m "not conformance" $(ARGS)
 
 check: $(VENV)/ready ## format, lint, types, import layers
 	$(BIN)/ruff format --check .

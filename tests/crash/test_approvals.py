@@ -50,6 +50,7 @@ async def check_one_effect(place: Place) -> None:
     assert place.tampering() == []
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P2", "P3")
 async def test_a_call_that_waits_for_people_outlives_its_gateway_and_runs_once(
@@ -62,6 +63,7 @@ async def test_a_call_that_waits_for_people_outlives_its_gateway_and_runs_once(
         await check_one_effect(place)
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P2", "P3")
 async def test_people_who_agree_while_no_gateway_runs_are_heard_by_the_next_one(
@@ -73,6 +75,7 @@ async def test_people_who_agree_while_no_gateway_runs_are_heard_by_the_next_one(
         await check_one_effect(place)
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P2", "P3")
 @pytest.mark.parametrize("point", ["agreed", "before the claim commits", "claimed", "at the server"])
@@ -96,6 +99,7 @@ async def test_a_gateway_killed_between_the_vote_and_the_answer_leaves_one_effec
         assert place.tampering() == []
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P5")
 async def test_kill_is_confirmed_when_the_gateway_it_waits_for_is_dead(

@@ -101,6 +101,7 @@ async def test_a_gateway_killed_at_this_point_has_one_effect_and_knows_it(
     await check(launcher, await prepared(tmp_path, rules("crm"), lock=lock), point)
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P2", "P7")
 @pytest.mark.parametrize("point", POINTS)

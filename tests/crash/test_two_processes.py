@@ -95,6 +95,7 @@ async def check_under_load(place: Place, launcher: Launcher, rounds: int) -> Non
     assert place.tampering() == []
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P2", "P7")
 async def test_command_lines_beside_a_busy_gateway_lose_nothing(
@@ -151,6 +152,7 @@ async def test_once_kill_returns_no_write_begins_until_another_person_lifts_it(
         stop.set()
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P2")
 async def test_a_second_gateway_on_the_folder_is_refused_with_the_pid_of_the_first(

@@ -70,6 +70,7 @@ def starter(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping
     return read_folder(folder / "page" / "policies")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("page", PLAYED, ids=lambda page: page.name)
 def test_a_page_can_be_followed_from_top_to_bottom(page: Page, commands: Path, tmp_path: Path) -> None:
     terminal = Terminal(_inside(tmp_path), commands)

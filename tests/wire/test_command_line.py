@@ -176,6 +176,7 @@ def test_every_command_of_the_program_stands_in_the_table() -> None:
     assert set(leaves(typer.main.get_command(app))) == set(COMMANDS) | WITHOUT_JSON
 
 
+@pytest.mark.full
 @pytest.mark.crash
 async def test_every_command_gives_json_on_demand_lines_in_a_pipe_and_its_exit_code(
     place: Place, launcher: Launcher
@@ -445,6 +446,7 @@ def test_a_link_to_the_inbox_is_ones_own(place: Place) -> None:
 # -- policy sets ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P12")
 async def test_a_broken_folder_comes_into_force_neither_whole_nor_in_part(
@@ -594,6 +596,7 @@ async def check_liars(place: Place, launcher: Launcher, *target: str) -> None:
     assert set(snapshot(place)) == set(before) | {"policies/manifests/shelf.yaml", "policies/shelf.yaml"}
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P1")
 async def test_a_server_over_http_whose_tools_all_say_they_read_can_write_nothing_before_review(
@@ -606,6 +609,7 @@ async def test_a_server_over_http_whose_tools_all_say_they_read_can_write_nothin
     assert [name for name, _ in book.ran] == ["list_things"]
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P1")
 async def test_a_server_over_stdio_whose_tools_all_say_they_read_can_write_nothing_before_review(
@@ -616,6 +620,7 @@ async def test_a_server_over_stdio_whose_tools_all_say_they_read_can_write_nothi
     await check_liars(place, launcher, "--", sys.executable, str(script))
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.promise("P3", "P6")
 async def test_a_tool_that_changed_is_closed_until_it_is_accepted_again_and_the_others_go_on(

@@ -79,8 +79,11 @@ async def until(post: Post, *, paused: bool) -> None:
             await anyio.sleep(0.02)
 
 
-def events(home: House) -> list[str]:
-    return [record["type"] for record in home.audit() if record["type"].startswith("queue.")]
+async def recorded(home: House, *events: str) -> None:
+    """Until these, and no others, are on the record."""
+    with anyio.fail_after(10):
+        while [each["type"] for each in home.audit() if each["type"].startswith("queue.")] != list(events):
+            await anyio.sleep(0.02)
 
 
 @pytest.mark.promise("P5")
@@ -96,8 +99,8 @@ async def test_the_queue_is_held_before_kill_returns_and_let_go_after_the_lift(
         assert post.told == [(True, "Wrong prices")]
 
         await home.lift(scope)
-        await until(post, paused=False)
-        assert events(home) == ["queue.held", "queue.released"]
+        await recorded(home, "queue.held", "queue.released")
+        assert not post.paused
         assert home.sound()
 
 
@@ -136,9 +139,7 @@ async def test_a_queue_that_does_not_hear_is_on_record_and_told_until_it_hears(t
 
         post.deaf = False
         await until(post, paused=True)
-        with anyio.fail_after(10):
-            while events(home) != ["queue.not_told", "queue.held"]:
-                await anyio.sleep(0.02)
+        await recorded(home, "queue.not_told", "queue.held")
 
 
 @pytest.mark.promise("P5")

@@ -400,6 +400,7 @@ def environ_alone(folder: Path, **given: str) -> dict[str, str]:
     return {**os.environ, **environ_of("billing", folder, WORLD="none", **given)}
 
 
+@pytest.mark.full
 async def test_sixteen_callers_of_two_processes_never_give_back_more_than_was_captured(
     tmp_path: Path,
 ) -> None:
@@ -1005,6 +1006,7 @@ async def test_undo_after_its_window_is_refused(billing: Desk, tool: str, window
 DEATHS = [("crash_before", "absent"), ("crash_inside", "absent"), ("crash_after", "committed")]
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.parametrize(("tool", "fault", "state"), [
     *(("create_refund", fault, state) for fault, state in DEATHS),

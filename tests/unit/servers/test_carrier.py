@@ -854,6 +854,7 @@ def killed(
     return subprocess.run(words, capture_output=True, encoding="utf-8", timeout=30, check=False, cwd=ROOT, env=dict(os.environ))  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.parametrize(("tool", "fault", "state"), [
     ("rebook", "crash_before", "absent"), ("rebook", "crash_inside", "absent"),

@@ -998,6 +998,7 @@ def one_winner(folder: Path, found: Sequence[str]) -> None:
     books(folder)
 
 
+@pytest.mark.full
 def test_of_twelve_processes_for_the_last_unit_one_gets_it(tmp_path: Path) -> None:
     folder = tmp_path / "commerce"
     shutil.copytree(shop_folder(), folder)
@@ -1014,6 +1015,7 @@ def rival(number: int) -> dict[str, Any]:
     return {"order_id": f"ord_{number}", "lines": wanted({LAMP: 1, LAST: 1}), "idempotency_key": key}
 
 
+@pytest.mark.full
 def test_two_that_send_one_key_at_once_share_one_hold(tmp_path: Path) -> None:
     folder = tmp_path / "commerce"
     shutil.copytree(shop_folder(), folder)
@@ -1025,6 +1027,7 @@ def test_two_that_send_one_key_at_once_share_one_hold(tmp_path: Path) -> None:
     books(folder)
 
 
+@pytest.mark.full
 def test_no_reservation_is_torn_while_many_take_release_and_cancel(tmp_path: Path) -> None:
     folder = tmp_path / "commerce"
     shutil.copytree(shop_folder(), folder)
@@ -1071,6 +1074,7 @@ DEADLY: list[tuple[Prepared, Calls]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.parametrize(
     ("fault", "state"), [("crash_before", "absent"), ("crash_inside", "absent"), ("crash_after", "committed")]

@@ -25,6 +25,7 @@ def start(server: str, folder: Path, fault: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30, check=False)
 
 
+@pytest.mark.full
 @pytest.mark.crash
 @pytest.mark.parametrize("server", ASKED)
 @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ async def test_a_killed_write_retried_has_one_effect(
     assert len(tables(tmp_path)[rows]) == before + 1
 
 
+@pytest.mark.full
 @pytest.mark.crash
 async def test_a_late_arrival_finds_its_key_fenced(tmp_path: Path) -> None:
     shutil.copytree(world_folder("crm"), tmp_path, dirs_exist_ok=True)

@@ -143,6 +143,7 @@ def _check_foreign(case: tuple[str, datetime], day: int, days: int) -> None:
     )
 
 
+@pytest.mark.full
 @quick
 @given(foreign_rules(), st.integers(0, 900), st.integers(1, 366))
 def test_a_foreign_rule_is_what_dateutil_finds(case: tuple[str, datetime], day: int, days: int) -> None:

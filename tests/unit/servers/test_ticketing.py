@@ -1067,6 +1067,7 @@ def processes(jobs: list[Job]) -> list[Ended]:
     return [(code, answers) for code, answers in json.loads(ended.stdout)]
 
 
+@pytest.mark.full
 @pytest.mark.crash
 async def test_eight_processes_at_one_ticket_lose_no_update(ticketing: Desk) -> None:
     id = await a_ticket(ticketing, "open")
@@ -1148,6 +1149,7 @@ async def test_a_killed_write_retried_has_one_effect(
         assert tables(stores[fault], whole=True) == tables(once, whole=True)
 
 
+@pytest.mark.full
 @pytest.mark.crash
 async def test_a_late_arrival_finds_its_key_fenced(ticketing: Desk) -> None:
     call: Calls = [("create", {**TICKET, "idempotency_key": KEY})]
