@@ -16,6 +16,7 @@ from lockkeep_servers.kit.times import parse_time, stamp
 from lockkeep_servers.new.fleet import port
 
 HERE = Path(__file__).parent
+VANS = (("AB 10 CDE", "north"), ("AB 11 CDE", "south"), ("AB 13 CDE", "west"), ("AB 14 CDE", "north"))
 
 
 class EmbeddedFleet:
@@ -26,6 +27,17 @@ class EmbeddedFleet:
         self.database = Database(folder / "fleet.sqlite", statements, HERE / "migrations")
         self.receipts = Receipts(self.database, clock, fault)
         self._clock = clock
+
+    def seed(self) -> None:
+        """An empty store holds four vans; any other stays as it is."""
+
+        def work(tx: Transaction) -> None:
+            if not tx.rows("list_vans", depot=None, retired=0, after=0, limit=1):
+                for plate, depot in VANS:
+                    tx.rows("add_van", plate=plate, depot=depot, at=stamp(self._clock()))
+
+        with self.database.opened():
+            self.database.write_now(work)
 
     def session(self) -> AbstractAsyncContextManager[None]:
         return self.database.session()
