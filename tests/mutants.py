@@ -52,7 +52,7 @@ MUTANTS = (
     Mutant("P5 right before the send", "pipeline.py", "self.ledger.halted(claim) or await", "await", "test_switches.py"),
     Mutant("P5 parked calls are cancelled", "ledger/switches.py", "_cancel_parked(tx, switch, now)", "pass", "test_switches.py"),
     Mutant("P5 a second person lifts", "ledger/switches.py", "if own and not self_allowed:", "if False:", "test_switches.py"),
-    Mutant("P5 queues are held", "queues.py", 'return None if state in HELD else "holding"', "return None", "test_queues.py"),
+    Mutant("P5 queues are held", "queues.py", 'return None if told else "holding"', "return None", "test_queues.py"),
     Mutant("P5 before kill returns", "rounds.py", "            await self.hold_queues()\n", "", "test_queues.py"),
     Mutant("P6 a failing gate", "gates/__init__.py", "    except Exception:\n", "    except ZeroDivisionError:\n", "test_fails_closed.py"),
     Mutant("P6 a failing look-up", "policy/engine.py", "for rule, error in sorted(course.errors,", "for rule, error in sorted([],", "test_fails_closed.py"),

@@ -5,13 +5,14 @@ A manifest names the tool that does it: `queue: {with: {paused: =args.paused, re
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 import anyio
 
 from lockkeep.ledger import Ledger, audit, switches
-from lockkeep.model import Json, Switch, Tool, Tools, is_object, stamp
+from lockkeep.model import Json, Switch, Tool, Tools, is_object, moment, stamp
 from lockkeep.policy.manifest import filled
 from lockkeep.store import Row, Tx
 
@@ -33,31 +34,51 @@ class Queues:
     async def run_once(self) -> None:
         """Every queue whose switches changed is told so; one that does not answer is told again next time."""
         async with self._one:
+            by_file = switches.by_file(self.ledger.folder)
             read = self.ledger.store.read
-            thrown = [*switches.thrown(read), *switches.by_file(self.ledger.folder)]
-            known = {row["integration"]: row for row in read.all("queues_all")}
+            try:
+                thrown = [*switches.thrown(read), *by_file]
+                known = {row["integration"]: row for row in read.all("queues_all")}
+            except Exception:
+                if by_file:  # it stops without the store, too
+                    await self._stop_all(by_file)
+                raise
             async with anyio.create_task_group() as group:
                 for tool in holders(self.tools()):
+                    row = known.get(tool.integration)
                     cover = [each for each in thrown if reaches(each, tool.integration, read)]
-                    if (now := _wanted(known.get(tool.integration), bool(cover))) is not None:
-                        group.start_soon(self._tell, tool, now, known.get(tool.integration), cover)
+                    if (now := _wanted(row, cover)) is not None:
+                        group.start_soon(self._tell, tool, now, row, cover)
 
-    async def _tell(self, tool: Tool, now: State, row: Row | None, cover: list[Switch]) -> None:
-        paused = now == "holding"
-        if row is None or row["state"] != now:
-            await self._record(tool, now, None)
+    async def _stop_all(self, cover: list[Switch]) -> None:
+        """Nothing can be recorded; every queue is asked to pause."""
+        for tool in holders(self.tools()):
+            with suppress(Exception):
+                await self._ask(tool, paused=True, cover=cover)
+
+    async def _ask(self, tool: Tool, *, paused: bool, cover: list[Switch]) -> Json:
         reason = "; ".join(each.reason for each in cover) or "The stop was lifted."
         said: Mapping[str, Json] = {"args": {"paused": paused, "reason": reason[:500]}}
+        with anyio.fail_after(PATIENCE):
+            return await self.ask(tool, _arguments(tool, said), PATIENCE)
+
+    async def _tell(self, tool: Tool, now: State, row: Row | None, cover: list[Switch]) -> None:
+        paused, was = now == "holding", row["state"] if row is not None else "released"
+        if now == "released":  # others had paused it: they let it go on
+            await self._record(tool, now, None)
+            return
+        if was != now:
+            await self._record(tool, now, None)
         try:
-            answer = await self.ask(tool, _arguments(tool, said), PATIENCE)
+            answer = await self._ask(tool, paused=paused, cover=cover)
         except Exception as error:  # whatever it was, the queue was not told
             failure = str(error) or type(error).__name__
             if row is None or row["failure"] != failure:
                 logger.warning("alarm: the queue of %s was not told to %s", tool.integration, now)
                 await self._record(tool, now, failure, "queue.not_told")
             return
-        first = row is None or row["state"] not in ("holding", "releasing")
-        ended: State = "released" if not paused else "kept" if first and _unchanged(answer) else "held"
+        others = was in ("released", "kept") and _unchanged(answer)
+        ended: State = "released" if not paused else "kept" if others else "held"
         await self._record(tool, ended, None, "queue.held" if paused else "queue.released")
 
     async def _record(self, tool: Tool, state: State, failure: str | None, event: str | None = None) -> None:
@@ -96,13 +117,16 @@ def reaches(switch: Switch, integration: str, read: Tx) -> bool:
             return read.one("queue_filled_by", integration=integration, **who) is not None
 
 
-def _wanted(row: Row | None, covered: bool) -> State | None:
+def _wanted(row: Row | None, cover: list[Switch]) -> State | None:
     """What the queue has to be told now; None if it was told already, or never needs to be."""
-    state: State = row["state"] if row is not None else "released"
-    if covered:
-        return None if state in HELD else "holding"
+    if row is None:
+        return "holding" if cover else None
+    state: State = row["state"]
+    if cover:
+        told = state in HELD and moment(row["at"]) >= max(each.at for each in cover)
+        return None if told else "holding"  # a newer switch asks again: who knows what happened meanwhile
     if state == "kept":
-        return None  # who paused it lets it go on
+        return "released"
     return None if state == "released" else "releasing"
 
 

@@ -37,7 +37,7 @@ class Reconciler:
 
     async def _one(self, row: Row) -> None:
         tool = self.tools().get(row["tool"])
-        if row["risk"] == "read":
+        if row["risk"] == "read" and (tool is None or tool.reads):  # an operation that reads may be a lie
             await self._settle(row, "not_applied", None, "A read changes nothing.")
             return
         verify = tool.effect.get("verify") if tool is not None else None

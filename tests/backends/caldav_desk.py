@@ -59,22 +59,24 @@ def lines_of(text: str) -> list[str]:
 
 
 @asynccontextmanager
-async def open_place(*, proxied: bool = False, **settings: str) -> AsyncGenerator[Place]:
+async def open_place(
+    *, proxied: bool = False, limits: Limits = QUICK, **settings: str
+) -> AsyncGenerator[Place]:
     """A user whose calendars hold the world, on a Monday."""
     user = radicale().user()
     if not proxied:
         environ = {**environ_of(user), **_named(settings)}
-        async with opened(environ) as desk:
+        async with opened(environ, limits) as desk:
             yield Place(user, environ, desk)
         return
     async with proxy(radicale().port) as between:
         environ = {**environ_of(user, between.url), **_named(settings)}
-        async with opened(environ) as desk:
+        async with opened(environ, limits) as desk:
             yield Place(user, environ, desk, between)
 
 
 @asynccontextmanager
-async def opened(environ: Mapping[str, str]) -> AsyncGenerator[Desk]:
+async def opened(environ: Mapping[str, str], limits: Limits = QUICK) -> AsyncGenerator[Desk]:
     """The server with these settings, its clock, and a caller; its requests give up soon."""
     from lockkeep_servers.calendar.adapters.caldav import CalDavCalendar  # it needs an extra
     from lockkeep_servers.kit.faults import read_fault
@@ -83,7 +85,7 @@ async def opened(environ: Mapping[str, str]) -> AsyncGenerator[Desk]:
 
     def open_quick(settings: Settings, now: Clock) -> Any:
         url, user = settings.text("URL") or "", settings.text("USER") or ""
-        http = Http([url], auth=(user, PASSWORD), limits=QUICK)
+        http = Http([url], auth=(user, PASSWORD), limits=limits)
         folder = Path(settings.text("DATA") or "")
         return CalDavCalendar(folder, now, http, url, read_fault(settings.text("FAULT")))
 

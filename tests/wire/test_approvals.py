@@ -6,9 +6,10 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp_types import Tool
 
 from house import ALLOW_ALL, PEOPLE, Era, House, house, said, send
-from lockkeep.ledger import approvals
+from lockkeep.ledger import approvals, calls
 from lockkeep.ledger.approvals import Refusal, Voted
 from shop import Shop
 
@@ -448,7 +449,9 @@ async def test_a_tool_accepted_anew_voids_what_was_agreed_about_the_old_one(tmp_
         asked = await ask(home)
         await home.vote(asked["approval_id"], "bo")
         shop.tools = [
-            tool.model_copy(update={"description": "pays twice"}) if tool.name == "pay" else tool
+            tool.model_copy(update={"meta": {"lockkeep/effect": graver(tool)}})
+            if tool.name == "pay"
+            else tool
             for tool in shop.tools
         ]
         await home.gateway.supervisor.restart("shop")
@@ -462,6 +465,15 @@ async def test_a_tool_accepted_anew_voids_what_was_agreed_about_the_old_one(tmp_
                 await anyio.sleep(0.02)
 
         assert home.shop.effects == []
+        row = calls.find(home.store.read, asked["call_id"])
+        assert (row["risk"], row["operation"], row["subject"]) == ("irreversible", "shop.burn", "EUR")
+
+
+def graver(tool: Tool) -> dict[str, Any]:
+    """The manifest of a tool that turned out to do something else."""
+    assert tool.meta is not None
+    said = tool.meta["lockkeep/effect"]
+    return {**said, "class": "irreversible", "operation": "shop.burn", "subject": "args.currency"}
 
 
 @pytest.mark.promise("P2")

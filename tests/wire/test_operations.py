@@ -105,3 +105,13 @@ async def test_a_condition_that_cannot_be_worked_out_matches_nothing(tmp_path: P
 
         assert denied["code"] == "arguments.operation"
         assert home.shop.effects == []
+
+
+@pytest.mark.promise("P6")
+async def test_a_list_too_long_to_tell_is_denied(tmp_path: Path) -> None:
+    async with house(tmp_path, wide()) as home:
+        await home.rules(rules=POLICY)
+        denied = await manage(home, "deals", *(["update"] * 201))
+
+        assert denied["code"] == "arguments.operation"
+        assert home.shop.effects == []

@@ -154,6 +154,29 @@ async def test_a_queue_that_people_paused_before_stays_paused_after_the_lift(tmp
         assert post.paused
         assert [paused for paused, _ in post.told] == [True]
 
+        post.paused = False  # they let it go on; the next stop holds it anew
+        again = await home.throw()
+        await until_seen(home, again.id)
+        assert post.paused
+        await home.lift()
+        await until(post, paused=False)
+
+
+@pytest.mark.promise("P5")
+async def test_a_newer_switch_asks_again_whatever_became_of_the_queue_meanwhile(tmp_path: Path) -> None:
+    post = Post()
+    async with office(tmp_path, post) as home:
+        first = await home.throw()
+        await until_seen(home, first.id)
+        post.paused = False  # somebody let it go on at the server
+        second = await home.throw("integration:shop")
+        await until_seen(home, second.id)
+
+        assert post.paused
+        await home.lift()
+        await home.lift("integration:shop")
+        await until(post, paused=False)
+
 
 @pytest.mark.promise("P5")
 async def test_the_file_that_kills_holds_the_queue_too(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from lockkeep.policy.bundle import GATEWAY, LOCK, read_folder
 from lockkeep.policy.editing import with_entry
 from lockkeep.policy.gatewayfile import GatewayFile
 from lockkeep.policy.positions import Problems, parse
+from lockkeep.policy.runtime import shown
 from lockkeep.policy.vendors import Shipped, fitting
 from lockkeep.upstream import (
     NO_MANIFEST,
@@ -150,11 +151,11 @@ def add(
         integration = _described(name, target)
         files = read_folder(place.settings.policies)
         written, ready = _drafts(place, integration, target, role, files)
+        proposal = _propose_all(place, [name], _read_gateway({**files, **written}), {**files, **written})[0]
         for path, text in written.items():
             file = place.settings.policies / path
             file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        proposal = _propose_all(place, [name], _read_gateway({**files, **written}), {**files, **written})[0]
         if as_json:
             data(
                 {**_summary(proposal), "written": sorted(written), "manifest": ready.name if ready else None}
@@ -234,7 +235,7 @@ def draft_manifest(name: str, listing: Listing) -> str:
             {"class": risk} if risk == "read" else {"class": risk, "undo": "none", "review": True}
         )
     head = (
-        f"# Drafted from what {listing.server} {listing.version} lists. REVIEW every entry: what does the tool really do?\n"
+        f"# Drafted from what {shown(listing.server)} {shown(listing.version)} lists. REVIEW every entry: what does the tool really do?\n"
         "# A tool with `review: true` stays closed; take the line out once you have looked.\n"
     )
     return head + yaml.safe_dump(

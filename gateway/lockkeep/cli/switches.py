@@ -9,7 +9,7 @@ from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.show import AsJson, data, fail, say
 from lockkeep.errors import NotFound
 from lockkeep.ledger import switches
-from lockkeep.model import Json, Switch, SwitchMode
+from lockkeep.model import Json, Switch, SwitchMode, moment
 from lockkeep.queues import HELD, holders, reaches
 from lockkeep.store.folder import serving
 
@@ -96,12 +96,13 @@ def _queues(place: Here, switch: Switch, *, running: bool) -> dict[str, str | No
         if not reaches(switch, tool.integration, place.store.read):
             continue
         row = told.get(tool.integration)
-        if row is not None and row["state"] in HELD:
+        integration = place.rules.integrations.get(tool.integration)
+        if row is not None and row["state"] in HELD and moment(row["at"]) >= switch.at:
             found[tool.integration] = None
         elif running:
             failure = row["failure"] if row is not None else None
             found[tool.integration] = failure or "it was not told"
-        elif place.rules.integrations[tool.integration].url:
+        elif integration is not None and integration.url:
             found[tool.integration] = "no gateway runs here that could tell it"
     return found
 

@@ -103,6 +103,18 @@ def demands_of(approval: Row) -> tuple[Demand, ...]:
     )
 
 
+def about(call: ToolCall) -> dict[str, Json]:
+    """What the call does, as of now: a parked one may be something else once it runs."""
+    amount = call.amount
+    return {
+        "operation": call.operation,
+        "risk": call.risk,
+        "subject": call.subject,
+        "amount_minor": amount.minor if amount else None,
+        "currency": amount.currency if amount else None,
+    }
+
+
 def insert(
     tx: Tx,
     call: ToolCall,
@@ -120,11 +132,9 @@ def insert(
     basis = basis_of(findings)
     tx.run(
         "call_insert",
-        id=call.id, state=state, tool=call.tool, operation=call.operation, integration=call.integration,
-        exported=call.exported, risk=call.risk, pin=call.pin, user=call.user, agent=call.agent, host=call.host,
-        roles=json.dumps(sorted(call.roles)), subject=call.subject,
-        amount_minor=call.amount.minor if call.amount else None, currency=call.amount.currency if call.amount else None,
-        key=call.key, run=call.run, step=call.step, asked=call.asked, bound=bound, generation=basis.generation or call.generation,
+        id=call.id, state=state, tool=call.tool, integration=call.integration, **about(call),
+        exported=call.exported, pin=call.pin, user=call.user, agent=call.agent, host=call.host,
+        roles=json.dumps(sorted(call.roles)), key=call.key, run=call.run, step=call.step, asked=call.asked, bound=bound, generation=basis.generation or call.generation,
         rules=basis.rules, verdicts=json.dumps(verdicts(findings)), approval=approval, retry_of=retry_of,
         deny=json.dumps(asdict(deny)) if deny else None, reason=deny.reason if deny else None,
         at=stamp(call.at), claimed_at=stamp(now) if state == "executing" else None,

@@ -139,7 +139,7 @@ class Ledger:
         basis = calls.basis_of(findings)
         parked = tx.run(
             "call_park_again", id=call.id, approval=approval, bound=digest, generation=basis.generation, rules=basis.rules,
-            verdicts=json.dumps(calls.verdicts(findings)), pin=call.pin, roles=json.dumps(sorted(call.roles)),
+            verdicts=json.dumps(calls.verdicts(findings)), pin=call.pin, roles=json.dumps(sorted(call.roles)), **calls.about(call),
         )  # fmt: skip
         if not parked:
             return False
@@ -222,7 +222,7 @@ class Ledger:
             )
         claimed = tx.run(
             "call_claim_parked", id=call.id, at=stamp(now), bound=digest, generation=basis.generation, rules=basis.rules,
-            verdicts=json.dumps(calls.verdicts(findings)), pin=call.pin, roles=json.dumps(sorted(call.roles)),
+            verdicts=json.dumps(calls.verdicts(findings)), pin=call.pin, roles=json.dumps(sorted(call.roles)), **calls.about(call),
         )  # fmt: skip
         calls.payload(tx, call, findings, arguments)
         if not claimed:

@@ -272,7 +272,11 @@ def _at(node: Node, *path: str) -> Place:
 
 def _effects(tools: Tools, problems: Problems) -> dict[str, Effects]:
     found: dict[str, Effects] = {}
+    queues: dict[str, str] = {}
     for name, tool in tools.items():
+        if tool.effect.get("queue") is not None and queues.setdefault(tool.integration, name) != name:
+            message = f"{name} and {queues[tool.integration]} both hold the queue of {tool.integration}"
+            problems.add(Place(LOCK, 1, 1), message, "keep `queue` at one of them")
         try:
             found[name] = manifest.effects(tool)
         except Unreadable as error:

@@ -100,6 +100,9 @@ def read(root: Node, problems: Problems) -> tuple[str, Mapping[str, Mapping[str,
 def effects(tool: Tool) -> Effects:
     """The manifest's expressions, checked against the tool's schema; raises Unreadable if they do not fit."""
     scope, many = arguments_of(tool), operations(tool)
+    queue: Json = tool.effect.get("queue")
+    if queue is not None and not (is_object(queue) and is_object(queue.get("with"))):
+        raise Unreadable(0, "queue is {with: {argument: value}}", "queue: {with: {paused: =args.paused}}")
     each = {one.name: _effects(one.entry, scope) for one in many.all} if many else {}
     return replace(_effects(tool.effect, scope), operations=many, of_operation=each)
 

@@ -13,6 +13,7 @@ from lockkeep.policy.scope import arguments_of, lenient
 from lockkeep.policy.types import ANY
 
 ENTRY = frozenset({"when", "operation", "class", "subject", "amount", "undo", "before", "simulate", "pii"})
+MOST_ITEMS = 200
 ITEM = "item"  # one entry of the list that `each` names
 
 
@@ -55,17 +56,19 @@ class Operations:
         return Unmatched(reason, mixed=True)
 
     def _found(self, arguments: Arguments) -> Iterator[Operation]:
+        steps = [MOST_STEPS]  # for the whole call: a long list must not hold up others
         if self.each is None:
-            yield self._one(arguments, None)
+            yield self._one(arguments, None, steps)
             return
-        items = self.each.run({"args": arguments, STEPS: [MOST_STEPS]})
+        items = self.each.run({"args": arguments, STEPS: steps})
         if not is_array(items) or not items:
             raise _NothingFits("there is nothing in its list")
+        if len(items) > MOST_ITEMS:
+            raise _NothingFits(f"its list has more than {MOST_ITEMS} entries")
         for item in items:
-            yield self._one(arguments, item)
+            yield self._one(arguments, item, steps)
 
-    def _one(self, arguments: Arguments, item: Json) -> Operation:
-        steps = [MOST_STEPS]
+    def _one(self, arguments: Arguments, item: Json, steps: list[int]) -> Operation:
         for operation in self.all:
             if operation.when.run({"args": arguments, ITEM: item, STEPS: steps}) is True:
                 return operation

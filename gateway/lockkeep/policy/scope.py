@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from lockkeep.model import Tool
+from lockkeep.model import Json, Tool, is_object
 from lockkeep.policy import runtime
 from lockkeep.policy.checked import Root, Run, Scope
 from lockkeep.policy.parser import Tree, names_in
-from lockkeep.policy.runtime import Env, FailedLookup, Value
+from lockkeep.policy.runtime import Env, FailedLookup, Value, is_array
 from lockkeep.policy.types import ANY, MONEY, TEXT, TIME, Type, of_schema
 from lockkeep.upstream.exported import exported_schema
 
@@ -65,9 +65,9 @@ def lenient(scope: Scope, tree: Tree) -> Scope:
 
 def _facts(tool: Tool) -> dict[str, Type]:
     facts: dict[str, Type] = {}
-    if tool.effect.get("subject"):
+    if _says(tool, "subject"):
         facts["subject"] = replace(TEXT, maybe=True)
-    if tool.effect.get("amount"):
+    if _says(tool, "amount"):
         facts["amount"] = replace(MONEY, maybe=True)
     return facts
 
@@ -75,7 +75,21 @@ def _facts(tool: Tool) -> dict[str, Type]:
 def _same_field(tool: Tool, names: Mapping[str, list[Root]], facts: Mapping[str, Type]) -> set[str]:
     """Facts that are the argument of the same name: two names for one field are no clash."""
     said = {"subject": "args.subject", "amount": {"minor": "args.amount_minor", "currency": "args.currency"}}
-    return {name for name in facts if name in names and tool.effect[name] == said[name]}
+    return {
+        name
+        for name in facts
+        if name in names and tool.effect.get(name) == said[name] and not _operations_say(tool, name)
+    }
+
+
+def _says(tool: Tool, fact: str) -> bool:
+    return bool(tool.effect.get(fact)) or _operations_say(tool, fact)
+
+
+def _operations_say(tool: Tool, fact: str) -> bool:
+    """Whether one of a wide tool's operations says it for itself."""
+    said: Json = tool.effect.get("operations")
+    return is_array(said) and any(is_object(each) and bool(each.get(fact)) for each in said)
 
 
 def _add(

@@ -45,12 +45,14 @@ SELECT id FROM calls WHERE tool = :tool AND subject = :subject AND state IN ('un
 
 -- name: call_claim_parked  (guard: only from pending_approval, once)
 UPDATE calls SET state = 'executing', claimed_at = :at, bound = :bound, generation = :generation, rules = :rules,
-                 verdicts = :verdicts, pin = :pin, roles = :roles
+                 verdicts = :verdicts, pin = :pin, roles = :roles, operation = :operation, risk = :risk, subject = :subject,
+                 amount_minor = :amount_minor, currency = :currency
  WHERE id = :id AND state = 'pending_approval';
 
 -- name: call_park_again  (guard: still parked)
 UPDATE calls SET approval = :approval, bound = :bound, generation = :generation, rules = :rules, verdicts = :verdicts,
-                 pin = :pin, roles = :roles
+                 pin = :pin, roles = :roles, operation = :operation, risk = :risk, subject = :subject,
+                 amount_minor = :amount_minor, currency = :currency
  WHERE id = :id AND state = 'pending_approval';
 
 -- name: call_end_parked  (guard: still parked)

@@ -8,7 +8,7 @@ from typing import cast
 
 import jsonschema_rs
 
-from lockkeep.model import RISKS, Integration, Json, Tool
+from lockkeep.model import RISKS, Integration, Json, Tool, is_object
 from lockkeep.upstream import pins
 from lockkeep.upstream.listing import Listed, Listing
 
@@ -50,6 +50,10 @@ def propose(integration: Integration, listing: Listing, manifests: Manifests | N
             left_out[listed.name] = reason
             continue
         effect, raised = _raised(cast("Mapping[str, Json]", entry), listed.annotations)
+        if effect.get("queue") is not None:
+            reviews.append(
+                f"REVIEW {integration.name}.{listed.name}: the gateway calls it by itself, to pause a queue."
+            )
         tools.append(_tool(integration, listed, effect))
         if raised:
             reviews.append(f"REVIEW {tools[-1].name}: {raised} ({whose} manifest says {entry['class']}).")
@@ -140,11 +144,22 @@ def _compiles(schema: Mapping[str, Json]) -> bool:
 def _raised(entry: Mapping[str, Json], hints: Mapping[str, Json]) -> tuple[dict[str, Json], str]:
     """The entry, with its class raised where the server's own annotations speak of more risk. Never lowered."""
     effect = dict(entry)
+    denies = hints.get("readOnlyHint") is False or hints.get("destructiveHint") is True
+    if denies and isinstance(parts := effect.get("operations"), list):
+        effect["operations"] = [_no_read(part) for part in cast("list[Json]", parts)]
+        if effect["operations"] != parts:
+            return effect, "the server says it is not read-only; its reading operations are treated as write"
     if effect["class"] == "read" and hints.get("readOnlyHint") is False:
         return effect | {"class": "write"}, "the server says it is not read-only; it is treated as write"
     if effect["class"] in ("read", "note") and hints.get("destructiveHint") is True:
         return effect | {"class": "write"}, "the server says it is destructive; it is treated as write"
     return effect, ""
+
+
+def _no_read(operation: Json) -> Json:
+    if not is_object(operation) or operation.get("class") not in ("read", "note"):
+        return operation
+    return {**operation, "class": "write"}
 
 
 def _collapse(name: str) -> str:

@@ -81,3 +81,9 @@ def test_each_is_an_expression_over_the_arguments() -> None:
     for each in (5, "item", "args.zzz"):
         with pytest.raises(Unreadable):
             wide(REST, each=each)
+
+
+def test_a_queue_entry_that_says_nothing_keeps_the_set_out() -> None:
+    for queue in (True, {}, {"with": "paused"}):
+        with pytest.raises(Unreadable, match="queue is"):
+            manifest.effects(tool("hub.hold", "write", TAKES, queue=queue))

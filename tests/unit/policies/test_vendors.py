@@ -189,7 +189,7 @@ WIDE: list[tuple[str, str, Mapping[str, Json], str | None, str]] = [
     ("notion", "API-patch-page", {"page_id": "p"}, "notion.update_page", "write"),
     ("notion", "API-patch-page", {"page_id": "p", "archived": True}, "notion.delete_page", "irreversible"),
     ("notion", "API-patch-page", {"page_id": "p", "in_trash": True}, "notion.delete_page", "irreversible"),
-    ("notion", "API-update-page-markdown", {"page_id": "p", "type": "update_content"}, "notion.edit_page", "write"),
+    ("notion", "API-update-page-markdown", {"page_id": "p", "type": "insert_content"}, "notion.edit_page", "write"),
     ("notion", "API-update-page-markdown", {"page_id": "p", "type": "replace_content"}, "notion.replace_page", "irreversible"),
     ("notion", "API-update-a-data-source", {"data_source_id": "d"}, "notion.rename_data_source", "write"),
     ("notion", "API-update-a-data-source", {"data_source_id": "d", "properties": {}}, "notion.change_data_source", "irreversible"),

@@ -183,6 +183,14 @@ def test_a_zone_nobody_can_make_sense_of_is_the_calendars_own(zone: str) -> None
     assert starts(file_of("DTSTART;TZID=Ship time:20270302T100000", "DURATION:PT1H", before=broken))
 
 
+def test_a_zone_that_changes_every_second_is_not_followed() -> None:
+    summer = ("BEGIN:DAYLIGHT", "DTSTART:19700101T000000", "RRULE:FREQ=SECONDLY", "TZOFFSETFROM:+0130", "TZOFFSETTO:+0230", "END:DAYLIGHT")  # fmt: skip
+    began = time.monotonic()
+
+    assert starts(file_of("DTSTART;TZID=Ship time:20270302T100000", "DURATION:PT1H", before=(*SHIP[:-1], *summer, SHIP[-1])))  # fmt: skip
+    assert time.monotonic() - began < 1
+
+
 def test_two_files_may_call_two_zones_by_one_name() -> None:
     other = tuple(line.replace("+0130", "-0800") for line in SHIP)
     lines = ("DTSTART;TZID=Ship time:20270302T100000", "DURATION:PT1H")
