@@ -17,7 +17,15 @@ from lockkeep_servers.calendar.adapters.caldav_draft import Draft, Drafts
 from lockkeep_servers.calendar.adapters.caldav_events import FileEvents
 from lockkeep_servers.calendar.adapters.caldav_rows import File, version_of
 from lockkeep_servers.calendar.adapters.caldav_server import CalDavServer, Collection
-from lockkeep_servers.calendar.adapters.caldav_steps import Steps, StepSender, event_id, steps_back, steps_of
+from lockkeep_servers.calendar.adapters.caldav_steps import (
+    Step,
+    Steps,
+    StepSender,
+    as_left,
+    event_id,
+    steps_back,
+    steps_of,
+)
 from lockkeep_servers.calendar.occurrences import Occurrence, expand
 from lockkeep_servers.kit.clock import Clock
 from lockkeep_servers.kit.errors import Conflict, Forbidden, NotFound, ToolError, Unsupported
@@ -148,12 +156,14 @@ class CalDavCalendar:
         done: Steps = loads(stored["images"])
         receipt: dict[str, Any] = loads(stored["receipt"])
         collection = await self._server.collection(done["calendar"])
+        left: list[Step] = []
         for step in done["steps"]:
             content = await self._server.fetch(step["url"])
-            if content is None or content.etag != step["etag"]:
+            if content is None or not as_left(step, content):
                 raise Conflict(version_of(content.etag) if content else None, [])
+            left.append({**step, "etag": content.etag})
         uid = _uid(attempt)
-        steps = steps_back(done["steps"], uid, self._clock(), collection.zone)
+        steps = steps_back(left, uid, self._clock(), collection.zone)
         main = steps[0] if steps else None
         id = event_id(main["after"] or "") if main else receipt["id"]
         back = Steps(

@@ -10,13 +10,14 @@ from lockkeep_servers.calendar.adapters.caldav_draft import MARK, Draft
 from lockkeep_servers.calendar.adapters.caldav_event import Pen
 from lockkeep_servers.calendar.adapters.caldav_lines import FOLD, Line, read_calendar
 from lockkeep_servers.calendar.adapters.caldav_rows import id_of, version_of
-from lockkeep_servers.calendar.adapters.caldav_server import CalDavServer, Stale
+from lockkeep_servers.calendar.adapters.caldav_server import CalDavServer, Content, Stale
 from lockkeep_servers.calendar.adapters.caldav_times import Zone
 from lockkeep_servers.kit.errors import Conflict, ToolError, UnknownOutcome
 from lockkeep_servers.kit.receipts import Effect
 from lockkeep_servers.kit.results import Undo
 from lockkeep_servers.kit.vendor import Sign
 
+MOVING = ("DTSTAMP", "LAST-MODIFIED", "SEQUENCE", MARK)  # what each change and its undo leave behind
 TOUCHED = Undo(possible="no", note="Somebody else changed it since.")
 
 
@@ -77,6 +78,15 @@ def _as_before(step: Step, mark: str, now: datetime, zone: Zone) -> str | None:
         pen.stamp(event, max(map(int, numbers), default=0) + 1)
     root.components("VEVENT")[0].put(Line.made(MARK, mark))
     return str(root)
+
+
+def as_left(step: Step, content: Content) -> bool:
+    """Tell whether a file says what the step left, were it only because a later change was taken back."""
+    if content.etag == step["etag"]:
+        return True
+    return (
+        bool(step["etag"]) and step["after"] is not None and _meaning(content.text) == _meaning(step["after"])
+    )
 
 
 def event_id(text: str) -> str:
@@ -179,6 +189,10 @@ def _effect(plan: Effect, done: Sequence[Step], current: Mapping[str, str]) -> E
     changed = any(step["after"] is not None and not step["etag"] for step in done)
     version = version_of(etag) if etag else images["version"]
     return replace(plan, version=version, images=images, undo=TOUCHED if changed else plan.undo)
+
+
+def _meaning(text: str) -> list[str]:
+    return [line for line in _lines(text) if not line.startswith(MOVING)]
 
 
 def _lines(text: str) -> list[str]:
