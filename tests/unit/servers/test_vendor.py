@@ -91,8 +91,9 @@ async def office(
     receipts = VendorReceipts(
         open_database(folder / "books.sqlite"), lambda: now[0], books, fault, settle_after_s=settle_after_s
     )
-    async with receipts.session():
-        yield Office(receipts, now)
+    with anyio.fail_after(20):
+        async with receipts.session():
+            yield Office(receipts, now)
 
 
 async def test_a_key_is_sent_once_and_answered_again(tmp_path: Path) -> None:
