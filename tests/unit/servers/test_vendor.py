@@ -38,7 +38,8 @@ class Books:
     async def send(self, plan: Effect) -> Effect:
         self.sent += 1
         if self.wait:
-            await self.wait.wait()
+            with anyio.fail_after(10):
+                await self.wait.wait()
         if self.refuses:
             raise self.refuses
         if self.loses == "request":
