@@ -202,3 +202,22 @@ async def test_a_gateway_that_died_while_it_told_the_queue_tells_it_again(tmp_pa
                 await anyio.sleep(0.02)
         await home.lift()
         await until(post, paused=False)
+
+
+@pytest.mark.promise("P5")
+async def test_the_file_that_kills_holds_the_queue_while_the_store_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = Post()
+    async with office(tmp_path, post) as home:
+
+        def gone(_: object) -> list[object]:
+            raise OSError("the disk is gone")
+
+        monkeypatch.setattr("lockkeep.queues.switches.thrown", gone)
+        (home.gateway.settings.data / "KILL").touch()
+        with pytest.raises(OSError, match="gone"):
+            await home.gateway.queues.run_once()
+
+        assert post.paused
+        monkeypatch.undo()

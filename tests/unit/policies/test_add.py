@@ -62,3 +62,23 @@ def test_only_what_reads_by_name_and_by_word_is_open_after_one_accept(server: st
     assert {tool.risk for tool in proposal.tools} <= {"read"}
     assert proposal.left_out.keys() == {name for name, _ in tools} - reads
     assert all("review" in why for why in proposal.left_out.values())
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.parametrize("hints", [{"readOnlyHint": False}, {"destructiveHint": True}])
+def test_reading_operations_of_a_tool_that_says_it_writes_count_as_writes(hints: Mapping[str, Any]) -> None:
+    effect = {"class": "write", "operations": [{"when": "true", "operation": "x.look", "class": "read"}]}
+    listed = Listed(name="do", input=SCHEMA, annotations=hints, effect=effect)
+    listing = Listing(server="foreign", version="1", protocol="2026-07-28", tools=(listed,))
+    proposal = propose(Integration(name="x", url="http://x.example/mcp"), listing)
+
+    assert [each["class"] for each in proposal.tools[0].effect["operations"]] == ["write"]
+    assert "REVIEW x.do" in proposal.reviews[0]
+
+
+def test_a_tool_that_holds_a_queue_is_shown_to_whoever_accepts_it() -> None:
+    effect: dict[str, Any] = {"class": "write", "queue": {"with": {}}}
+    listed = Listed(name="hold", input=SCHEMA, annotations={}, effect=effect)
+    listing = Listing(server="foreign", version="1", protocol="2026-07-28", tools=(listed,))
+
+    assert "by itself" in propose(Integration(name="x", url="http://x.example/mcp"), listing).reviews[0]

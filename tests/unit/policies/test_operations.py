@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.unit.policies.room import TEXT, fields, tool
+from tests.unit.policies.room import NUMBER, TEXT, fields, tool
 
 from lockkeep.policy import manifest
 from lockkeep.policy.lexer import Unreadable
 from lockkeep.policy.operations import Operation, Unmatched
+from lockkeep.policy.scope import scope_of
 
 TAKES = fields({"op": TEXT, "id": TEXT, "all": {"type": "array", "items": fields({"op": TEXT})}})
 READ = {"when": "args.op == 'read'", "operation": "hub.read", "class": "read", "subject": "args.op"}
@@ -87,3 +88,16 @@ def test_a_queue_entry_that_says_nothing_keeps_the_set_out() -> None:
     for queue in (True, {}, {"with": "paused"}):
         with pytest.raises(Unreadable, match="queue is"):
             manifest.effects(tool("hub.hold", "write", TAKES, queue=queue))
+
+
+def test_a_fact_that_an_operation_says_for_itself_is_not_the_argument_of_that_name() -> None:
+    money = {"amount_minor": NUMBER, "total_minor": NUMBER, "currency": TEXT}
+    said = {"minor": "args.amount_minor", "currency": "args.currency"}
+    bulk = {**REST, "amount": {"minor": "args.total_minor", "currency": "args.currency"}}
+    plain = tool("hub.pay", "money", fields(money), amount=said)
+    wide_one = tool("hub.pay", "money", fields(money), amount=said, operations=[bulk])
+
+    assert [len(scope_of(each, {}).names["amount"]) for each in (plain, wide_one)] == [
+        1,
+        2,
+    ]  # two: an error to use bare
