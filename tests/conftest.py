@@ -1,8 +1,13 @@
 """What every ring of the tests shares."""
 
+import json
+import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 BACKENDS = Path(__file__).with_name("backends")
 
@@ -14,6 +19,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.full)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers a core: half of a test's time is waiting, for sockets and for the disk."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def each_schema_is_checked_once() -> Generator[None]:
+    """The SDK's client holds every output schema against the metaschema, anew for each connection: half its time."""
+    sound: set[str] = set()
+    real = Draft202012Validator.check_schema
+
+    def check(schema: Any) -> None:
+        text = json.dumps(schema, sort_keys=True)
+        if text not in sound:
+            real(schema)
+            sound.add(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft202012Validator, "check_schema", staticmethod(check))
+        yield

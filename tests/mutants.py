@@ -54,6 +54,8 @@ MUTANTS = (
     Mutant("P5 a second person lifts", "ledger/switches.py", "if own and not self_allowed:", "if False:", "test_switches.py"),
     Mutant("P5 queues are held", "queues.py", 'return None if told else "holding"', "return None", "test_queues.py"),
     Mutant("P5 before kill returns", "rounds.py", "            await self.hold_queues()\n", "", "test_queues.py"),
+    Mutant("P5 a queue shows that it is held", "queues.py", "if not queue.shows(tool, said, answer):", "if False:", "test_queues_heard.py"),
+    Mutant("P5 one back end, two integrations", "queues.py", "if own and each.address == own.address]", "if False]", "test_queues_heard.py"),
     Mutant("P6 a failing gate", "gates/__init__.py", "    except Exception:\n", "    except ZeroDivisionError:\n", "test_fails_closed.py"),
     Mutant("P6 a failing look-up", "policy/engine.py", "for rule, error in sorted(course.errors,", "for rule, error in sorted([],", "test_fails_closed.py"),
     Mutant("P6 a changed tool", "gates/arguments.py", "if changed is not None:", "if False:", "test_fails_closed.py"),

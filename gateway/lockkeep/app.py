@@ -9,9 +9,9 @@ import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
@@ -26,12 +26,25 @@ from lockkeep.gates.approval import approval
 from lockkeep.gates.arguments import Schemas, arguments
 from lockkeep.gates.policy import policy
 from lockkeep.gates.switch import switch
-from lockkeep.ledger import Ledger, audit
-from lockkeep.model import Answer, Claim, Json, Outcome, Request, Tool, Tools
+from lockkeep.ledger import Ledger, audit, calls, limits
+from lockkeep.model import (
+    Answer,
+    Claim,
+    Failed,
+    Integration,
+    Json,
+    Outcome,
+    Request,
+    Succeeded,
+    Tool,
+    ToolCall,
+    Tools,
+)
 from lockkeep.pipeline import Pipeline
+from lockkeep.policy import results
 from lockkeep.policy.inforce import InForce
 from lockkeep.policy.manifest import Effects
-from lockkeep.prepare import Known, known_of, no_rules
+from lockkeep.prepare import Known, known_of, no_rules, prepare
 from lockkeep.queues import Queues
 from lockkeep.reconcile import Reconciler
 from lockkeep.rounds import Rounds
@@ -76,6 +89,7 @@ class Gateway:
     queues: Queues = field(init=False)
     _progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
     _wires: set[anyio.Event] = field(default_factory=set[anyio.Event])
+    _ruled: set[str] = field(default_factory=set[str])
     sparing: Sparing = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,19 +102,35 @@ class Gateway:
             gates={
                 "switch": partial(switch, switches=self.ledger),
                 "arguments": partial(arguments, tool=self.tool, closed=self.closed, schemas=schemas),
-                "policy": partial(policy, rules=rules, look_up=self.look_up),
+                "policy": partial(
+                    policy,
+                    rules=rules,
+                    look_up=self.look_up,
+                    taken=lambda share, call: limits.taken(self.store.read, share, call),
+                    faults=lambda call: self.faults(schemas, call),
+                ),
             },
             approval=partial(approval, rules=rules, store=self.store),
             send=self.send,
             in_own_task=self.in_own_task,
         )
         self.reconciler = Reconciler(ledger=self.ledger, tools=lambda: self.tools, read=self.upstream.read)
-        self.queues = Queues(ledger=self.ledger, tools=lambda: self.tools, ask=self.upstream.read)
+        self.queues = Queues(
+            ledger=self.ledger,
+            tools=lambda: self.tools,
+            integrations=lambda: self.integrations,
+            ask=self.upstream.read,
+        )
 
     @property
     def tools(self) -> Tools:
         current = self.in_force.current
         return current.tools if current else {}
+
+    @property
+    def integrations(self) -> Mapping[str, Integration]:
+        current = self.in_force.current
+        return current.integrations if current else {}
 
     def tool(self, name: str) -> Tool | None:
         """The accepted tool as of now."""
@@ -129,6 +159,11 @@ class Gateway:
         )
         return known_of(current, tool, roles, tuple(names))
 
+    def faults(self, schemas: Schemas, call: ToolCall) -> str | None:
+        """What of these arguments does not fit the tool; None if all do."""
+        tool = self.tool(call.tool)
+        return schemas.faults(tool, call.arguments) if tool else "the tool is gone"
+
     def closed(self, tool: Tool) -> str | None:
         """Why a tool cannot be used now; IntegrationDown while nobody answers."""
         if not self.supervisor.state(tool.integration).up:
@@ -151,6 +186,35 @@ class Gateway:
 
     async def send(self, claim: Claim) -> Answer:
         return await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
+
+    async def shown(self, outcome: Outcome) -> Outcome:
+        """What the result rules of now let this call's caller see of its answer. Doubt withholds it."""
+        current = self.in_force.current
+        if not isinstance(outcome, Succeeded | Failed) or outcome.result is None or current is None:
+            return outcome
+        if not current.hides:
+            return outcome
+        row = self.store.read.one("call_get", id=outcome.call)
+        tool = current.tools.get(row["tool"]) if row else None
+        if row is None or tool is None or not current.rules_of(tool.name).shown:
+            return outcome
+        try:
+            request = calls.request_of(self.store.read, row, self.clock())
+            call = prepare(request, known_of(current, tool, current.people.roles(row["user"])))
+            found = results.seen(current.rules_of(tool.name).shown, call, current.env(call), outcome.result)
+        except Exception:
+            logger.exception("the answer of call %s could not be judged", outcome.call)
+            found = results.Seen({}, withheld="policy.error")
+        if found.said and outcome.call not in self._ruled:  # once, however often the answer is fetched
+            self._ruled.add(outcome.call)
+            now = self.clock()
+            await self.store.write(
+                lambda tx: audit.append(tx, "result.ruled", now, call=outcome.call, **found.said),
+                durable=False,
+            )
+        if found.withheld is not None and isinstance(outcome, Succeeded):
+            return replace(outcome, withheld=True, rule=found.withheld)
+        return replace(outcome, result={} if found.withheld else found.result, flags=found.flagged)
 
     async def in_own_task(self, work: Callable[[], Awaitable[Outcome | None]]) -> Outcome | None:
         """The work goes on if the one who waits for it goes away. An exception travels to the waiter only."""
@@ -208,6 +272,7 @@ class Gateway:
     def asgi(self) -> ASGIApp:
         surface = Surface(
             run=self.run,
+            shown=self.shown,
             rules=lambda: self.in_force.current,
             ledger=self.ledger,
             holds=self.holds,
@@ -306,10 +371,14 @@ async def running(
             tasks.cancel_scope.cancel()
 
 
+@cache
+def _installed_servers() -> frozenset[str]:
+    return frozenset(entry_points(group="lockkeep_servers.servers").names)
+
+
 def embedded_environment(data: Path) -> dict[str, str]:
     """The environment of in-process servers: each keeps its own folder beside the ledger unless told otherwise."""
-    installed = entry_points(group="lockkeep_servers.servers").names
-    names = {f"LOCKKEEP_{name.upper()}_DATA": str(data / name) for name in installed}
+    names = {f"LOCKKEEP_{name.upper()}_DATA": str(data / name) for name in _installed_servers()}
     return {**names, **{key: value for key, value in os.environ.items() if key.startswith("LOCKKEEP_")}}
 
 

@@ -6,7 +6,7 @@ Money is in integer minor units with an ISO 4217 currency, durations in seconds,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeGuard
 
@@ -17,7 +17,7 @@ Risk = Literal["read", "note", "write", "money", "customer_visible", "irreversib
 RISKS: tuple[Risk, ...] = ("read", "note", "write", "money", "customer_visible", "irreversible")
 
 CallState = Literal[
-    "denied", "pending_approval", "executing", "succeeded", "failed", "unknown", "not_applied", "needs_human",
+    "denied", "diverted", "pending_approval", "executing", "succeeded", "failed", "unknown", "not_applied", "needs_human",
     "expired", "cancelled",
 ]  # fmt: skip
 ApprovalState = Literal[
@@ -59,6 +59,13 @@ class Integration:
         default_factory=dict[str, str]
     )  # the server's tool name -> our tool name
     timeout: float = 30.0  # seconds for one call
+
+    @property
+    def address(self) -> object:
+        """Where the server is; two integrations with one address are one back end."""
+        if self.in_process:
+            return self.server or self.name
+        return self.url or (self.command, tuple(sorted(self.env.items())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,12 +196,26 @@ class Demand:
     any_of: tuple[str, ...] = ()
     count: int = 1
     confirm: bool = False  # the requester's own yes, in the inbox or the CLI
-    expires: float = 8 * 3600.0
+    expires: float = 8 * 3600.0  # of the groups' working hours, unless `always`
     why: str = ""
+    always: bool = False
+    escalate: tuple[tuple[float, tuple[str, ...]], ...] = ()  # after so long, these may fill a place, too
+    edit: tuple[str, ...] = ()  # arguments an approver may change
+    recheck: tuple[str, ...] = ()  # facts that must not have moved when it runs
+    reason: bool = False  # a vote needs words
+    slack_up_to: str | None = None
+    ends: str | None = None  # when it expires, counted in hours
+    steps: tuple[tuple[str, tuple[str, ...]], ...] = ()  # `escalate` as times that are still to come
+    also: tuple[str, ...] = ()  # whom it was escalated to
 
     @property
     def groups(self) -> tuple[str, ...]:
-        return self.each or self.any_of
+        return (*(self.each or self.any_of), *self.also)
+
+    @property
+    def wish(self) -> Demand:
+        """The rule's wish alone, without what it said to people and what became of it since."""
+        return replace(self, why="", ends=None, steps=(), also=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +226,29 @@ class RequireApproval:
     arguments: Arguments
 
 
-Verdict = Allow | Deny | RequireApproval
+@dataclass(frozen=True, slots=True)
+class Divert:
+    """The agent stops here; people of these groups take over."""
+
+    to: tuple[str, ...]
+    reason: str
+    fix: str = ""
+    rule: str | None = None
+
+
+Verdict = Allow | Deny | Divert | RequireApproval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """One place in a limit: at most `most` since `since`, for this key."""
+    """A part of a limit: `units` of at most `most` since `since`, for this key."""
 
     rule: str
     key: str  # whose share; empty: everyone's
-    most: int
+    most: int  # calls, minor units of money, or millionths of a field
+    units: int = 1
+    over: bool = False  # people let it pass, or are asked to
+    soft: bool = False  # when it is full, the gates have more to say than no
     since: datetime
     window: float | None = None  # seconds, if the window slides
     ends: datetime | None = None  # if it follows the calendar
@@ -231,6 +265,7 @@ class Basis:
     facts: Mapping[str, Json] = field(default_factory=dict[str, Json])  # for people: name -> what was read
     answers: Mapping[str, Json] = field(default_factory=dict[str, Json])  # whole: `file/look-up` -> answer
     shares: tuple[Share, ...] = ()
+    observed: tuple[str, ...] = ()  # what rules that only observe would have said: `kind rule`
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +278,7 @@ class Finding:
 
     @property
     def ends_the_walk(self) -> bool:
-        return isinstance(self.verdict, Deny)
+        return isinstance(self.verdict, Deny | Divert)
 
 
 # -- claim, answer, outcome -------------------------------------------------------------------------------------
@@ -273,6 +308,8 @@ class Succeeded:
     result: Mapping[str, Json]
     withheld: bool = False
     deduplicated: bool = False
+    rule: str | None = None  # that keeps the answer back
+    flags: tuple[str, ...] = ()  # rules that want people to look at it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +320,7 @@ class Failed:
     reason: str
     result: Mapping[str, Json] | None = None
     deduplicated: bool = False
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,7 +359,18 @@ class Ended:
     reason: str
 
 
-Outcome = Succeeded | Failed | Denied | Pending | Unknown | Ended
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diverted:
+    """Handed to people: nothing was sent, and the agent shall not try another way."""
+
+    call: str
+    to: tuple[str, ...]
+    reason: str
+    fix: str = ""
+    rule: str | None = None
+
+
+Outcome = Succeeded | Failed | Denied | Diverted | Pending | Unknown | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +394,11 @@ class Person:
     roles: frozenset[str]
     accounts: tuple[str, ...] = ()
     manager: str | None = None
+
+    @property
+    def seats(self) -> frozenset[str]:
+        """What a demand may name to mean this person: a group, or the person alone."""
+        return self.groups | {f"user:{self.id}"}
 
 
 Tools = Mapping[str, Tool]

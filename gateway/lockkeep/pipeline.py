@@ -50,7 +50,8 @@ class Pipeline:
                 outcome = await self.ledger.receive(call) or await self._decide(call)
                 if outcome is not None:
                     return outcome
-            return await self.ledger.close(call, CHANGED, [Finding("claim", CHANGED)])  # pyright: ignore[reportPossiblyUnboundVariable]
+            ended = await self.ledger.close(call, CHANGED, [Finding("claim", CHANGED)])  # pyright: ignore[reportPossiblyUnboundVariable]
+            return ended or Denied(deny=CHANGED)
         except Exception:
             logger.exception("call %s could not be decided", request.id)
             return Denied(deny=FAILED)

@@ -19,7 +19,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from tests.backends.fakes.slack import TOKEN, FakeSlack, slack_server
 from tests.unit.servers.desk import MONDAY, Desk
-from tests.unit.servers.test_notify import KEY, office, rows, state
+from tests.unit.servers.office import KEY, office, rows, state
 
 from lockkeep_servers.check.cases import WORLD
 from lockkeep_servers.check.reading import read_cases

@@ -20,7 +20,7 @@ pytest.importorskip("aiosmtpd", reason="the test mail server needs aiosmtpd")
 
 from tests.backends.smtp_server import PASSWORD, USER, MailServer, certificate, mail_server
 from tests.unit.servers.desk import MONDAY, Desk
-from tests.unit.servers.test_notify import KEY, LENA, MAIL, office, rows, state, until
+from tests.unit.servers.office import KEY, LENA, MAIL, office, rows, state, until
 
 from lockkeep_servers.check.cases import WORLD
 from lockkeep_servers.check.reading import read_cases

@@ -84,10 +84,14 @@ def test_a_page_can_be_followed_from_top_to_bottom(page: Page, commands: Path, t
 @pytest.mark.parametrize("block", SHOWN, ids=str)
 def test_a_file_that_is_shown_loads_with_the_starter_files(block: Block, starter: Mapping[str, str]) -> None:
     said: dict[str, Any] = yaml.safe_load(block.text)
-    kind = next((word for word in ("policy", "manifest", "test", "gateway", "people") if word in said), None)
+    kind = next(
+        (word for word in ("policy", "workflow", "manifest", "test", "gateway", "people") if word in said),
+        None,
+    )
     assert kind, f"{block}: a yaml block is a whole file, or says why it does not run"
 
-    name = PLACES.get(kind, f"{said.get('policy')}.yaml")
+    folder = "workflows/" if kind == "workflow" else ""
+    name = PLACES.get(kind, f"{folder}{said[kind]}.yaml")
     files = {**starter, **_test_of(block), name: block.text}
     if kind == "manifest":
         files["gateway.yaml"] = with_entry(

@@ -11,7 +11,18 @@ from tests.docs.pages import page
 from lockkeep.ledger.switches import SCOPES
 from lockkeep.model import RISKS, ApprovalState, CallState, Outcome, SwitchMode, Verdict
 from lockkeep.pipeline import GATES
-from lockkeep.policy import cases, functions, gatewayfile, manifest, people, simple, windows
+from lockkeep.policy import (
+    cases,
+    figures,
+    functions,
+    gatewayfile,
+    manifest,
+    people,
+    simple,
+    triggers,
+    windows,
+    workflowfile,
+)
 from lockkeep.surface import answers, mcp, offers
 from lockkeep_servers.kit import service
 
@@ -50,6 +61,18 @@ TABLES = [
     ("policy-files.md", "A case", cases.CASE),
     ("policy-files.md", "An integration", gatewayfile.ENTRY),
     ("policy-files.md", "Duties", people.DUTIES),
+    ("workflow-files.md", "A workflow file", workflowfile.TOP),
+    ("workflow-files.md", "A trigger", triggers.TRIGGER),
+    ("workflow-files.md", "A step", workflowfile.STEP),
+    ("workflow-files.md", "An entry of sequence", workflowfile.SEQUENCE),
+    ("workflow-files.md", "An end state", workflowfile.END_STATE),
+    ("workflow-files.md", "A truth", workflowfile.TRUTH),
+    ("workflow-files.md", "An entry of map", workflowfile.EFFECT),
+    ("workflow-files.md", "Promotion", (*figures.PROMOTE, *figures.SHADOW, *figures.NEXT)),
+    ("workflow-files.md", "Pause", figures.PAUSE),
+    ("workflow-files.md", "Baseline", figures.BASELINE),
+    ("workflow-files.md", "Costs", figures.COSTS),
+    ("workflow-files.md", "Benefits", figures.BENEFITS),
 ]
 
 

@@ -11,6 +11,7 @@ import pytest
 from mcp.server import Server
 
 from house import house, said
+from lockkeep_servers.notify.adapters import sender
 from lockkeep_servers.notify.server import SERVICE
 
 GATEWAY = """\
@@ -57,7 +58,10 @@ class Office:
 
 
 @pytest.mark.promise("P5")
-async def test_what_was_queued_before_a_kill_is_not_sent_under_it_and_once_after_it(tmp_path: Path) -> None:
+async def test_what_was_queued_before_a_kill_is_not_sent_under_it_and_once_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "POLL_S", 0.02)
     office = Office(tmp_path / "notify")
     async with house(tmp_path, servers=office.build, gateway=GATEWAY, rules=RULES) as home:
         queued = said(await home.call("notify.send", MAIL))
@@ -68,13 +72,13 @@ async def test_what_was_queued_before_a_kill_is_not_sent_under_it_and_once_after
                 await anyio.sleep(0.02)
 
         office.ahead = timedelta(seconds=90)
-        await anyio.sleep(2.5)  # the sender looks every second
+        await anyio.sleep(0.5)  # the sender has looked many times
         assert office.sent() == 0
 
         await home.lift()
         with anyio.fail_after(15):
             while office.sent() == 0:
                 await anyio.sleep(0.05)
-        await anyio.sleep(1.5)
+        await anyio.sleep(0.3)
         assert office.sent() == 1
         assert home.sound()

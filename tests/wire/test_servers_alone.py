@@ -160,7 +160,7 @@ async def test_the_door_refuses_strangers(tmp_path: Path) -> None:
         "Authorization": "Bearer let-me-in", "Accept": "application/json, text/event-stream",
         "MCP-Protocol-Version": MODERN, "Mcp-Method": "tools/list",
     }  # fmt: skip
-    async with served(tmp_path, SERVICE_KEY="let-me-in") as url, httpx2.AsyncClient() as http:
+    async with served(tmp_path, SERVICE_KEY="let-me-in") as url, httpx2.AsyncClient(verify=False) as http:
         body = request(1, "tools/list", _meta=META)
         seen = {
             name: (await http.post(url, json=body, headers=change(good))).status_code

@@ -10,14 +10,16 @@ import anyio
 import typer
 import yaml
 
+from lockkeep.cli import review
 from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.policy import activate_folder
+from lockkeep.cli.review import Looked
 from lockkeep.cli.show import AsJson, data, fail, say
 from lockkeep.errors import BadPolicySet, IntegrationDown, NotFound
 from lockkeep.ledger import audit
 from lockkeep.model import Integration, Json, is_object
 from lockkeep.policy import gatewayfile, manifest
-from lockkeep.policy.bundle import GATEWAY, LOCK, read_folder
+from lockkeep.policy.bundle import GATEWAY, LOCK, judged, read_folder
 from lockkeep.policy.editing import with_entry
 from lockkeep.policy.gatewayfile import GatewayFile
 from lockkeep.policy.positions import Problems, parse
@@ -35,6 +37,7 @@ from lockkeep.upstream import (
     read_lock,
     write_lock,
 )
+from lockkeep.upstream.visible import visible
 
 app = typer.Typer(help="The tools as accepted.", no_args_is_help=True)
 WAIT = 15.0
@@ -62,44 +65,30 @@ Names = Annotated[list[str] | None, typer.Argument(help="Integrations; default: 
 
 @app.command()
 def pull(names: Names = None, as_json: AsJson = False) -> None:
-    """Ask the servers what they offer now; nothing is accepted by this."""
+    """Ask the servers what they offer now, and scan it; nothing is accepted by this."""
     with here() as place:
-        found = _proposals(place, names)
+        found = _looks(place, names)
         if as_json:
-            data([_summary(each) for each in found])
+            data([review.summary(each) for each in found])
             return
         for each in found:
-            say(
-                f"{each.integration}: {each.server} {each.version}, {len(each.tools)} tools, hash {each.hash[:16]}"
-            )
-            for name, why in each.left_out.items():
-                say(f"  left out {name}: {why}")
-            for line in (*each.reviews, *each.errors):
-                say(f"  {line}")
+            review.tell_pull(each)
 
 
 @app.command("diff")
 def diff_(names: Names = None, as_json: AsJson = False) -> None:
-    """What accepting would change. Exit 1 if anything."""
+    """What accepting would change, in words, and what the scan finds in it. Exit 1 if anything would change."""
     with here() as place:
-        lock = _lock(place)
-        found = {each.integration: (each, diff(lock, each)) for each in _proposals(place, names)}
+        lock, files = _lock(place), read_folder(place.settings.policies)
+        found = _looks(place, names)
         if as_json:
-            data(
-                {
-                    name: [{"kind": c.kind, "tool": c.tool, "details": dict(c.details)} for c in changes]
-                    for name, (_, changes) in found.items()
-                }
-            )
+            differences = {each.proposal.integration: review.difference(each, lock, files) for each in found}
+            data(differences)
+            differ = any(each["changes"] for each in differences.values())
         else:
-            for name, (proposal, changes) in found.items():
-                for change in changes:
-                    say(f"{name}: {change.kind} {change.tool}")
-                    for path, (old, new) in change.details.items():
-                        say(f"    {path}: {_short(old)} -> {_short(new)}")
-                if changes:
-                    say(f"lockkeep catalog accept {name} --expect {proposal.hash[:16]}")
-        if any(changes for _, changes in found.values()):
+            told = [review.tell_diff(each, lock, files, place.settings.policies) for each in found]
+            differ = any(told)
+        if differ:
             raise typer.Exit(1)
         if not as_json:
             say("Every server offers what was accepted.")
@@ -111,25 +100,40 @@ def accept_(
     expect: Annotated[
         str, typer.Option(help="The hash that `pull` or `diff` showed, 12 characters or more.")
     ],
+    despite: Annotated[
+        bool,
+        typer.Option("--despite-findings", help="Accept tools with an ALARM, too. Needs --reason."),
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why; it stays in the audit log.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Accept exactly what was shown, and bring it into force."""
+    if despite and not reason.strip():
+        fail("--despite-findings needs a --reason; it stays in the audit log")
+        raise typer.Exit(2)
     with here() as place:
         author = place.author("accept")
-        (proposal,) = _proposals(place, [name])
+        (looked,) = _looks(place, [name])
+        proposal, lock = looked.proposal, _lock(place)
         if len(expect) < 12 or not proposal.hash.startswith(expect):
             fail(
                 f"{name} offers something else by now (hash {proposal.hash[:16]}); look again: lockkeep catalog diff {name}"
             )
             raise typer.Exit(1)
-        text = write_lock(accept(_lock(place), proposal, proposal.hash))
-        generation = activate_folder(place, reason=f"catalog accept {name}", by=author, changed={LOCK: text})
+        alarming = review.alarms(looked, diff(lock, proposal))
+        if alarming and not despite:
+            review.refuse(name, alarming)
+            raise typer.Exit(1)
+        text = write_lock(accept(lock, proposal, proposal.hash))
+        why = f"catalog accept {name}{': ' if reason else ''}{reason}"
+        generation = activate_folder(place, reason=why, by=author, changed={LOCK: text})
         (place.settings.policies / LOCK).write_text(text, encoding="utf-8")
         place.store.write_now(
             lambda tx: audit.append(
-                tx, "catalog.accepted", utc_now(), integration=name, hash=proposal.hash, by=author
+                tx, "catalog.accepted", utc_now(), integration=name, hash=proposal.hash, by=author,
+                reason=reason or None, despite=review.as_data(alarming) or None,
             )
-        )
+        )  # fmt: skip
         shown: dict[str, Json] = {
             "integration": name,
             "tools": [tool.name for tool in proposal.tools],
@@ -151,14 +155,20 @@ def add(
         integration = _described(name, target)
         files = read_folder(place.settings.policies)
         written, ready = _drafts(place, integration, target, role, files)
-        proposal = _propose_all(place, [name], _read_gateway({**files, **written}), {**files, **written})[0]
+        looked = _look(place, [name], _read_gateway({**files, **written}), {**files, **written})[0]
+        proposal = looked.proposal
+        _judge(proposal)
         for path, text in written.items():
             file = place.settings.policies / path
             file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8")
         if as_json:
             data(
-                {**_summary(proposal), "written": sorted(written), "manifest": ready.name if ready else None}
+                {
+                    **review.summary(looked),
+                    "written": sorted(written),
+                    "manifest": ready.name if ready else None,
+                }
             )
             return
         say(f"Wrote {', '.join(sorted(written))} in {place.settings.policies}.")
@@ -169,7 +179,26 @@ def add(
         )
         for tool, why in proposal.left_out.items():
             fix = "describe it" if why == NO_MANIFEST else "take `review: true` out"
-            say(f"  stays closed: {tool} ({why}; {fix} in manifests/{name}.yaml once you have looked)")
+            say(
+                f"  stays closed: {visible(tool)} ({why}; {fix} in manifests/{name}.yaml once you have looked)"
+            )
+        for each in looked.findings:
+            say(f"  {visible(each.tool)}, {review.told(each)}")
+
+
+def _judge(proposal: Proposal) -> None:
+    """What could not be accepted is said before anything is written."""
+    problems = Problems()
+    judged({tool.name: tool for tool in proposal.tools}, {}, problems)
+    if problems:
+        name = proposal.integration
+        faults = "; ".join(
+            f"{each.message} ({each.hint})" if each.hint else each.message for each in problems.found
+        )
+        raise BadPolicySet(
+            f"nothing was written: {faults}; to describe {name} yourself, "
+            f"write it into gateway.yaml and manifests/{name}.yaml by hand"
+        )
 
 
 def _described(name: str, target: list[str]) -> Integration:
@@ -269,14 +298,16 @@ def draft_policy(name: str, classes: Mapping[str, str], role: str, owner: str) -
     return "\n".join(lines) + "\n"
 
 
-def _proposals(place: Here, names: list[str] | None) -> list[Proposal]:
+def _looks(place: Here, names: list[str] | None) -> list[Looked]:
     files = read_folder(place.settings.policies)
-    return _propose_all(place, names, _read_gateway(files), files)
+    return _look(place, names, _read_gateway(files), files)
 
 
-def _propose_all(
+def _look(
     place: Here, names: list[str] | None, gateway: GatewayFile, files: Mapping[str, str]
-) -> list[Proposal]:
+) -> list[Looked]:
+    from lockkeep.upstream.findings import examine  # only here: its patterns take time to build
+
     unknown = [name for name in names or () if name not in gateway.integrations]
     if unknown:
         raise NotFound(
@@ -285,7 +316,15 @@ def _propose_all(
     wanted = [gateway.integrations[name] for name in names or sorted(gateway.integrations)]
     listings = _listings(wanted, place)
     manifests = _manifests(files)
-    return [propose(each, listings[each.name], manifests) for each in wanted]
+    accepted = _lock(place).tools.values()
+    return [
+        Looked(
+            propose(each, listings[each.name], manifests),
+            listings[each.name],
+            tuple(examine(each, listings[each.name], accepted)),
+        )
+        for each in wanted
+    ]
 
 
 def _listings(wanted: list[Integration], place: Here) -> dict[str, Listing]:
@@ -344,16 +383,3 @@ def _read_gateway(files: Mapping[str, str]) -> GatewayFile:
 def _lock(place: Here) -> Lock:
     path: Path = place.settings.policies / LOCK
     return read_lock(path.read_text(encoding="utf-8")) if path.exists() else Lock()
-
-
-def _summary(proposal: Proposal) -> dict[str, Json]:
-    return {
-        "integration": proposal.integration, "server": proposal.server, "version": proposal.version, "hash": proposal.hash,
-        "tools": [tool.name for tool in proposal.tools], "left_out": dict(proposal.left_out),
-        "reviews": list(proposal.reviews), "errors": list(proposal.errors),
-    }  # fmt: skip
-
-
-def _short(value: Json) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 120 else text[:120] + "…"

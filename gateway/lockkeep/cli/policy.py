@@ -19,6 +19,7 @@ from lockkeep.policy import cases
 from lockkeep.policy.bundle import PolicySet, load, read_folder
 from lockkeep.policy.engine import Decision
 from lockkeep.policy.positions import Problem, Problems
+from lockkeep.policy.workflow import Workflow
 from lockkeep.prepare import known_of, prepare
 from lockkeep.settings import from_environment
 
@@ -40,9 +41,12 @@ def check(folder: Folder = None, as_json: AsJson = False) -> None:
         _print(problems, files)
     elif loaded is not None:
         rules = sum(len(each.rules) for each in loaded.rules.values())
-        say(
-            f"Fine: {len(files)} files, {rules} rules for {len(loaded.rules)} of {len(loaded.tools)} accepted tools."
-        )
+        count = len(loaded.workflows)
+        flows = f", {count} workflow{'s' if count > 1 else ''}" if count else ""
+        of = f"{len(loaded.rules)} of {len(loaded.tools)} accepted tools"
+        say(f"Fine: {len(files)} files, {rules} rules for {of}{flows}.")
+        for workflow in loaded.workflows.values():
+            say(_in_short(workflow))
     if problems:
         raise typer.Exit(3)
 
@@ -165,6 +169,13 @@ def run_cases(loaded: PolicySet) -> list[cases.Result]:
         return [await cases.run(loaded, case, prepared) for case in found]
 
     return anyio.run(all_of_them)
+
+
+def _in_short(workflow: Workflow) -> str:
+    """What a workflow makes use of, and what it leaves to an agent or a person."""
+    left = ", ".join(f"{step} ({', '.join(names)})" for step, names in workflow.open.items())
+    said = f"Workflow {workflow.name}: {len(workflow.steps)} steps, {len(workflow.tools)} tools"
+    return f"{said}; open: {left}." if left else f"{said}."
 
 
 def _test_problems(files: Mapping[str, str]) -> list[Problem]:

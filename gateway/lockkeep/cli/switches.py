@@ -58,6 +58,7 @@ def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
         rows = place.store.read.all("calls_in_state", state="executing")
         wire = [row["id"] for row in rows if switches.covers(switch, row)]
         queues = _queues(place, switch, running=pid is not None)
+        readable = place.rules is not None or not place.in_force.refused
         shown: dict[str, Json] = {
             "switch": switch.id,
             "scope": scope,
@@ -66,6 +67,7 @@ def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
             "confirmed": seen,
             "on_the_wire": wire,
             "queues": dict(queues),
+            "queues_known": readable,
         }
         if as_json:
             data(shown)
@@ -82,28 +84,34 @@ def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
         for integration, failure in queues.items():
             if failure is not None:
                 fail(f"not held: the queue of {integration} ({failure}); stop that server itself")
-        if not seen or any(queues.values()):
+        if not readable:
+            fail(
+                "not held: the rules in force do not load, so nobody knows which servers would still send what is queued; "
+                "stop every server that sends by itself, then see: lockkeep policy check"
+            )
+        if not (seen and readable) or any(queues.values()):
             raise typer.Exit(1)
 
 
 def _queues(place: Here, switch: Switch, *, running: bool) -> dict[str, str | None]:
-    """Every queue the switch is about, and why it is not held; a server that lives in the gateway ends with it."""
-    if place.rules is None:
-        return {}
+    """Every queue the switch is about, and why it is not held; None if it is."""
     told = {row["integration"]: row for row in place.store.read.all("queues_all")}
+    rules = place.rules
+    named = told if rules is None else [tool.integration for tool in holders(rules.tools)]
     found: dict[str, str | None] = {}
-    for tool in holders(place.rules.tools):
-        if not reaches(switch, tool.integration, place.store.read):
+    for name in named:
+        row = told.get(name)
+        if not reaches(switch, name, place.store.read):
             continue
-        row = told.get(tool.integration)
-        integration = place.rules.integrations.get(tool.integration)
         if row is not None and row["state"] in HELD and moment(row["at"]) >= switch.at:
-            found[tool.integration] = None
+            found[name] = None
+        elif rules is not None and name not in rules.integrations:
+            found[name] = "gateway.yaml names no such integration any more"
         elif running:
-            failure = row["failure"] if row is not None else None
-            found[tool.integration] = failure or "it was not told"
-        elif integration is not None and integration.url:
-            found[tool.integration] = "no gateway runs here that could tell it"
+            found[name] = (row["failure"] if row is not None else None) or "it was not told"
+        elif rules is None or rules.integrations[name].url:
+            # any other server lives in the gateway, and ended with it
+            found[name] = "no gateway runs here that could tell it"
     return found
 
 

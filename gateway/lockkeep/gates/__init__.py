@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from lockkeep.model import Allow, Demand, Deny, Finding, RequireApproval, ToolCall, Verdict
+from lockkeep.model import Allow, Demand, Deny, Divert, Finding, RequireApproval, ToolCall, Verdict
 
 logger = logging.getLogger(__name__)
 Gate = Callable[[ToolCall], Awaitable[Verdict | Finding]]
@@ -35,9 +35,9 @@ def demands(findings: Sequence[Finding]) -> tuple[Demand, ...]:
 
 
 def decision(findings: Sequence[Finding]) -> Verdict:
-    """Deny > ask > allow. People's wishes are met only by the approval gate's plain Allow."""
+    """Deny > people > ask > allow. People's wishes are met only by the approval gate's plain Allow."""
     last = findings[-1]
-    if isinstance(last.verdict, Deny) or last.gate == "approval":
+    if isinstance(last.verdict, Deny | Divert) or last.gate == "approval":
         return last.verdict
     allows = [finding.verdict for finding in findings if isinstance(finding.verdict, Allow)]
     named = [allow for allow in allows if allow.arguments is not None]

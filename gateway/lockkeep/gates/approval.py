@@ -34,15 +34,22 @@ async def approval(
         ):
             return Allow(arguments)
     barred = frozenset({call.user, current.gateway.agents.get(call.agent) or call.user})
-    able = approvals.eligible(wanted, people, barred)
-    asked = tuple(replace(demand, confirm=False) for demand in wanted)
-    if nobody := approvals.missing(asked, sorted(able), confirmed=True, people=people):
+    if _nobody(wanted, barred, people):  # those who come next are asked at once
+        wanted = tuple(approvals.escalated(demand) for demand in wanted)
+    if nobody := _nobody(wanted, barred, people):
         reason = f"People must agree, but nobody who may is in: {', '.join(nobody)}."
         return Deny("policy.no_approver", reason, "Tell whoever keeps people.yaml.", "no", wanted[0].rule)
     return RequireApproval(wanted, arguments)
 
 
+def _nobody(wanted: Sequence[Demand], barred: frozenset[str], people: approvals.People) -> tuple[str, ...]:
+    """The places that nobody there is could ever fill."""
+    able = approvals.eligible(wanted, people, barred)
+    asked = tuple(replace(demand, confirm=False) for demand in wanted)
+    return approvals.missing(asked, sorted(able), confirmed=True, people=people)
+
+
 def _covers(row: Row, wanted: Sequence[Demand]) -> bool:
     """Whether everything that is demanded now was demanded when people agreed: facts may have moved since."""
-    agreed = {replace(demand, why="") for demand in demands_of(row)}
-    return {replace(demand, why="") for demand in wanted} <= agreed
+    agreed = {demand.wish for demand in demands_of(row)}
+    return {demand.wish for demand in wanted} <= agreed

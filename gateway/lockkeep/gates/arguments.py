@@ -6,7 +6,7 @@ from itertools import islice
 import jsonschema_rs
 
 from lockkeep.errors import IntegrationDown
-from lockkeep.model import Allow, Deny, Tool, ToolCall, Verdict
+from lockkeep.model import Allow, Arguments, Deny, Tool, ToolCall, Verdict
 from lockkeep.policy.runtime import shown
 from lockkeep.upstream import exported_schema
 
@@ -31,6 +31,13 @@ class Schemas:
             )
         return self._compiled[tool.pin]
 
+    def faults(self, tool: Tool, arguments: Arguments) -> str | None:
+        """Every path that does not fit, in one line; None if all do."""
+        errors = islice(self.of(tool).iter_errors(dict(arguments)), MOST_NAMED + 1)
+        found = [f"{shown(_path(error))}: {shown(error.message)}" for error in errors]
+        more = "; … and more" if len(found) > MOST_NAMED else ""
+        return "; ".join(found[:MOST_NAMED]) + more if found else None
+
 
 async def arguments(
     call: ToolCall,
@@ -53,12 +60,10 @@ async def arguments(
     if changed is not None:
         fix = "Wait until an admin has accepted the change (lockkeep catalog diff)."
         return Deny("arguments.tool_changed", changed, fix, "later")
-    errors = islice(schemas.of(pinned).iter_errors(dict(call.arguments)), MOST_NAMED + 1)
-    faults = [f"{shown(_path(error))}: {shown(error.message)}" for error in errors]
-    if not faults:
+    faults = schemas.faults(pinned, call.arguments)
+    if faults is None:
         return call.unresolved or Allow()
-    more = "; … and more" if len(faults) > MOST_NAMED else ""
-    reason = f"The arguments do not fit {call.tool}. {'; '.join(faults[:MOST_NAMED])}{more}"
+    reason = f"The arguments do not fit {call.tool}. {faults}"
     return Deny("arguments.invalid", reason, "Correct these arguments and call again.", "changed")
 
 

@@ -2,18 +2,42 @@
 
 from collections.abc import Callable
 
-from lockkeep.model import Deny, Finding, ToolCall
+from lockkeep.model import Deny, Finding, Share, ToolCall
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.engine import LookUp
+from lockkeep.policy.engine import Decision, LookUp
+
+NONE_LOADED = Deny(
+    "policy.none_loaded", "No policy set is loaded, so everything is denied.", "Run lockkeep policy check and activate.", "later"
+)  # fmt: skip
 
 
-async def policy(call: ToolCall, *, rules: Callable[[], PolicySet | None], look_up: LookUp) -> Finding:
-    """No call goes on without an allow; deny beats ask beats allow; what cannot be judged is denied."""
+async def policy(
+    call: ToolCall,
+    *,
+    rules: Callable[[], PolicySet | None],
+    look_up: LookUp,
+    taken: Callable[[Share, str], int],
+    faults: Callable[[ToolCall], str | None],
+) -> Finding:
+    """No call goes on without an allow; deny, people and ask beat it; what cannot be judged is denied."""
     current = rules()
     if current is None:
-        reason = "No policy set is loaded, so everything is denied."
-        return Finding(
-            "policy", Deny("policy.none_loaded", reason, "Run lockkeep policy check and activate.", "later")
+        return Finding("policy", NONE_LOADED)
+
+    async def decide(wanted: ToolCall, *, changes: bool) -> Decision:
+        return await current.decide(
+            wanted, look_up, taken=lambda share: taken(share, call.id), telling=False, changes=changes
         )
-    decision = await current.decide(call, look_up)
-    return Finding("policy", decision.verdict, decision.basis)
+
+    decision = await decide(call, changes=True)
+    if decision.changed is None:
+        return Finding("policy", decision.verdict, decision.basis)
+    cut = current.with_arguments(call, decision.changed)
+    if wrong := cut.unresolved or _wrong(faults(cut)):
+        return Finding("policy", wrong, decision.basis)
+    again = await decide(cut, changes=False)  # that answer stands: what is sent was judged as it is sent
+    return Finding("policy", again.verdict, again.basis)
+
+
+def _wrong(faults: str | None) -> Deny | None:
+    return Deny("policy.error", f"A rule's change does not fit the tool: {faults}") if faults else None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -37,7 +37,7 @@ class Voted:
 def eligible(demands: Iterable[Demand], people: People, barred: frozenset[str]) -> frozenset[str]:
     """Everybody who may vote: members of the groups asked, never the requester or the agent's owner."""
     groups = {group for demand in demands for group in demand.groups}
-    return frozenset(person.id for person in people.values() if person.groups & groups) - barred
+    return frozenset(person.id for person in people.values() if person.seats & groups) - barred
 
 
 def missing(
@@ -55,10 +55,11 @@ def missing(
 
 def places(demand: Demand) -> list[frozenset[str]]:
     """The places to fill, each with the groups whose members may fill it; different people fill different places."""
+    also = frozenset(demand.also)
     if demand.any_of:
-        return [frozenset(demand.any_of)] * demand.count
+        return [frozenset(demand.any_of) | also] * demand.count
     extra = max(0, demand.count - len(demand.each)) if demand.each else 0
-    return [frozenset({group}) for group in demand.each] + [frozenset(demand.each)] * extra
+    return [frozenset({group}) | also for group in demand.each] + [frozenset(demand.each) | also] * extra
 
 
 def _unfilled(demand: Demand, voters: Sequence[Person]) -> list[str]:
@@ -68,7 +69,7 @@ def _unfilled(demand: Demand, voters: Sequence[Person]) -> list[str]:
 
     def seat(place: int, tried: set[int]) -> bool:
         for index, voter in enumerate(voters):
-            if index in tried or not voter.groups & seats[place]:
+            if index in tried or not voter.seats & seats[place]:
                 continue
             tried.add(index)
             if index not in taken or seat(taken[index], tried):
@@ -96,7 +97,7 @@ def ask(tx: Tx, approval: str, call: str, *, bound: str, requester: str, agent: 
         "approval_insert",
         id=approval, call=call, bound=bound, requester=requester, agent=agent, tool=tool,
         demands=json.dumps([asdict(demand) for demand in demands]), reason=reason_of(demands), at=stamp(now),
-        expires_at=stamp(now + timedelta(seconds=min(demand.expires for demand in demands))),
+        expires_at=min(demand.ends or stamp(now + timedelta(seconds=demand.expires)) for demand in demands),
     )  # fmt: skip
 
 
@@ -119,7 +120,9 @@ def vote(tx: Tx, approval: str, person: Person | None, decision: Decision, *, sh
          now: datetime, people: People, owner: str | None) -> Voted | Refusal:  # fmt: skip
     """One person's word on exactly what was shown. A refused vote is on the record, too."""
     row = find(tx, approval)
-    refusal = _refused(tx, row, person, decision, shown, now, people, owner)
+    refusal = _refused(tx, row, person, decision, shown, now, people, owner) or _wordless(
+        row, decision, reason
+    )
     name = person.id if person else None
     if refusal or person is None:
         refusal = refusal or Refusal("nobody is signed in")
@@ -140,6 +143,13 @@ def vote(tx: Tx, approval: str, person: Person | None, decision: Decision, *, sh
     if decision == "deny":
         return _denied(tx, row, person.id, reason, now)
     return _agreed(tx, row, people, now)
+
+
+def _wordless(row: Row, decision: Decision, reason: str) -> Refusal | None:
+    """Some rules want to know why people agree."""
+    if decision == "deny" or reason.strip() or not any(demand.reason for demand in calls.demands_of(row)):
+        return None
+    return Refusal("this rule wants a reason with every yes; say why")
 
 
 def _refused(tx: Tx, row: Row, person: Person | None, decision: Decision, shown: str, now: datetime, people: People,
@@ -212,6 +222,40 @@ def waits_for(tx: Tx, row: Row, people: People) -> tuple[str, ...]:
     agreed = [entry["person"] for entry in cast if entry["decision"] == "approve"]
     confirmed = any(entry["decision"] == "confirm" for entry in cast)
     return missing(calls.demands_of(row), agreed, confirmed, people)
+
+
+def to_escalate(tx: Tx, now: datetime) -> list[Row]:
+    """Pending approvals with a step of escalation that has come."""
+    return [
+        row
+        for row in tx.all("approvals_escalating")
+        if any(at <= stamp(now) for demand in calls.demands_of(row) for at, _ in demand.steps)
+    ]
+
+
+def escalate(tx: Tx, now: datetime) -> None:
+    """More people may fill the places; how many must agree stays as it is."""
+    for row in to_escalate(tx, now):
+        demands = [_escalated(demand, now) for demand in calls.demands_of(row)]
+        tx.run("approval_escalate", id=row["id"], demands=json.dumps([asdict(demand) for demand in demands]))
+        also = sorted({group for demand in demands for group in demand.also})
+        audit.append(tx, "approval.escalated", now, call=row["call"], approval=row["id"], to=also)
+
+
+def _escalated(demand: Demand, now: datetime) -> Demand:
+    """Every step whose time has come is made."""
+    found = demand
+    while found.steps and found.steps[0][0] <= stamp(now):
+        found = escalated(found)
+    return found
+
+
+def escalated(demand: Demand) -> Demand:
+    """The next step is made: its groups may fill a place, too."""
+    if not demand.steps:
+        return demand
+    (_, groups), *later = demand.steps
+    return replace(demand, also=tuple(dict.fromkeys([*demand.also, *groups])), steps=tuple(later))
 
 
 def expire(tx: Tx, now: datetime) -> list[str]:

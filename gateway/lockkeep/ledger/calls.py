@@ -16,6 +16,8 @@ from lockkeep.model import (
     Demand,
     Denied,
     Deny,
+    Divert,
+    Diverted,
     Ended,
     Failed,
     Finding,
@@ -62,6 +64,8 @@ def recorded(tx: Tx, row: Row) -> Outcome:
         return Failed(
             call=row["id"], reason=row["reason"] or "", result=_result(tx, row["id"]), deduplicated=True
         )
+    if state == "diverted":
+        return Diverted(call=row["id"], **_fields(json.loads(row["deny"])))
     if state == "denied":
         return Denied(deny=Deny(**json.loads(row["deny"])), call=row["id"])
     if state == "pending_approval":
@@ -89,18 +93,16 @@ def pending(tx: Tx, row: Row) -> Pending:
 
 def demands_of(approval: Row) -> tuple[Demand, ...]:
     stored: list[dict[str, Json]] = json.loads(approval["demands"])
-    return tuple(
-        Demand(
-            rule=entry["rule"],
-            each=tuple(entry["each"]),
-            any_of=tuple(entry["any_of"]),
-            count=entry["count"],
-            confirm=entry["confirm"],
-            expires=entry["expires"],
-            why=entry["why"],
-        )
-        for entry in stored
-    )
+    return tuple(Demand(**_fields(entry)) for entry in stored)
+
+
+def _fields(stored: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: _frozen(value) for name, value in stored.items()}
+
+
+def _frozen(value: Json) -> Json:
+    """Lists as tuples, as they were before they became JSON."""
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
 
 
 def about(call: ToolCall) -> dict[str, Json]:
@@ -122,7 +124,7 @@ def insert(
     *,
     state: CallState,
     now: datetime,
-    deny: Deny | None = None,
+    deny: Deny | Divert | None = None,
     sent: Arguments | None = None,
     bound: str | None = None,
     approval: str | None = None,
@@ -138,7 +140,7 @@ def insert(
         rules=basis.rules, verdicts=json.dumps(verdicts(findings)), approval=approval, retry_of=retry_of,
         deny=json.dumps(asdict(deny)) if deny else None, reason=deny.reason if deny else None,
         at=stamp(call.at), claimed_at=stamp(now) if state == "executing" else None,
-        settled_at=stamp(now) if state == "denied" else None,
+        settled_at=stamp(now) if state in ("denied", "diverted") else None,
     )  # fmt: skip
     payload(tx, call, findings, sent)
 
@@ -181,8 +183,12 @@ def verdicts(findings: Sequence[Finding]) -> list[dict[str, Json]]:
         entry: dict[str, Json] = {"gate": finding.gate, "verdict": type(verdict).__name__}
         if isinstance(verdict, Deny):
             entry |= {"code": verdict.code, "rule": verdict.rule, "reason": verdict.reason}
+        elif isinstance(verdict, Divert):
+            entry |= {"to": list(verdict.to), "rule": verdict.rule, "reason": verdict.reason}
         elif finding.basis is not None:
             entry |= {"rules": list(finding.basis.fired)}
+        if finding.basis is not None and finding.basis.observed:
+            entry |= {"observed": list(finding.basis.observed)}
         said.append(entry)
     return said
 

@@ -16,6 +16,8 @@ from lockkeep.model import (
     Claim,
     Denied,
     Deny,
+    Divert,
+    Diverted,
     Failed,
     Finding,
     Outcome,
@@ -71,45 +73,63 @@ class Ledger:
 
     # -- step 2 ends without a send -----------------------------------------------------------------------------
 
-    async def close(self, call: ToolCall, verdict: Verdict, findings: Sequence[Finding]) -> Outcome:
-        """The gates' no, or their wish for people, is on record."""
+    async def close(self, call: ToolCall, verdict: Verdict, findings: Sequence[Finding]) -> Outcome | None:
+        """The gates' no, or their wish for people, is on record. None: a limit moved, ask the gates again."""
         if isinstance(verdict, RequireApproval):
             outcome = await self.store.write(lambda tx: self._park(tx, call, verdict, findings))
         else:
-            deny = (
+            no = (
                 verdict
-                if isinstance(verdict, Deny)
+                if isinstance(verdict, Deny | Divert)
                 else Deny("gate_failed", "No gate decided.", retry="later")
             )
             outcome = await self.store.write(
-                lambda tx: self._deny(tx, call, deny, findings), durable=not call.reads
+                lambda tx: self._deny(tx, call, no, findings), durable=not call.reads
             )
         self.events.settled(call.id)
         return outcome
 
-    def _deny(self, tx: Tx, call: ToolCall, deny: Deny, findings: Sequence[Finding]) -> Outcome:
+    def _deny(self, tx: Tx, call: ToolCall, deny: Deny | Divert, findings: Sequence[Finding]) -> Outcome:
+        """It ends unsent: denied, or handed to people."""
         now = self.clock()
-        if call.agreed is not None and deny.retry == "later":
+        state = "denied" if isinstance(deny, Deny) else "diverted"
+        if call.agreed is not None and isinstance(deny, Deny) and deny.retry == "later":
             return self._as_recorded(
                 tx, call
             )  # it stays parked and is tried again while people's word is fresh
         if call.agreed is None:
-            calls.insert(tx, call, findings, state="denied", now=now, deny=deny)
+            if isinstance(deny, Divert) and (known := _repeated(tx, call)) and not isinstance(known, Deny):
+                return known  # handed over once, however often it is asked for
+            calls.insert(tx, call, findings, state=state, now=now, deny=deny)
         else:
             ended = tx.run(
-                "call_end_parked", id=call.id, state="denied", deny=json.dumps(asdict(deny)), reason=deny.reason,
+                "call_end_parked", id=call.id, state=state, deny=json.dumps(asdict(deny)), reason=deny.reason,
                 verdicts=json.dumps(calls.verdicts(findings)), at=stamp(now),
             )  # fmt: skip
             if not ended:
                 return self._as_recorded(tx, call)
             tx.run("approval_end", id=call.agreed, state="void", at=stamp(now), note=deny.reason)
             limits.give_back(tx, call.id)
+        if isinstance(deny, Divert):
+            calls.record(
+                tx,
+                "call.diverted",
+                now,
+                call,
+                findings,
+                to=list(deny.to),
+                reason=deny.reason,
+                approval=call.agreed,
+            )
+            return Diverted(call=call.id, to=deny.to, reason=deny.reason, fix=deny.fix, rule=deny.rule)
         calls.record(
             tx, "call.denied", now, call, findings, code=deny.code, reason=deny.reason, approval=call.agreed
         )
         return Denied(deny=deny, call=call.id)
 
-    def _park(self, tx: Tx, call: ToolCall, wish: RequireApproval, findings: Sequence[Finding]) -> Outcome:
+    def _park(
+        self, tx: Tx, call: ToolCall, wish: RequireApproval, findings: Sequence[Finding]
+    ) -> Outcome | None:
         now = self.clock()
         if call.agreed is None and (known := _repeated(tx, call)):
             return self._deny(tx, call, known, findings) if isinstance(known, Deny) else known
@@ -117,7 +137,7 @@ class Ledger:
             return self._as_recorded(tx, call)
         basis = calls.basis_of(findings)
         if no := self._unasked(tx, call, now) or limits.reserve(tx, call.id, basis.shares, now):
-            return self._deny(tx, call, no, findings)
+            return None if no is limits.MOVED else self._deny(tx, call, no, findings)
         approval, digest = self._new_id("apr"), bound(call, wish.arguments, basis.rules)
         if call.agreed is None:
             calls.insert(
@@ -171,7 +191,7 @@ class Ledger:
         outcome = await self.store.write(
             lambda tx: self._claim(tx, call, arguments, findings), durable=not call.reads
         )
-        if isinstance(outcome, Denied):
+        if isinstance(outcome, Denied | Diverted):
             self.events.settled(call.id)
         return outcome
 
@@ -190,7 +210,7 @@ class Ledger:
         if call.agreed is not None and not _parked(tx, call):
             return self._as_recorded(tx, call)
         if no := _doubt(tx, call) or limits.reserve(tx, call.id, basis.shares, now):
-            return self._deny(tx, call, no, findings)
+            return None if no is limits.MOVED else self._deny(tx, call, no, findings)
         if call.agreed is None:
             calls.insert(
                 tx, call, findings, state="executing", now=now, sent=arguments, retry_of=_retry_of(tx, call),
@@ -301,7 +321,9 @@ class Ledger:
         return found
 
     async def expire(self) -> None:
-        """Approvals that nobody decided, or nobody used, in time are over."""
+        """Approvals that nobody decided, or nobody used, in time are over; others are asked further people, too."""
+        if approvals.to_escalate(self.store.read, self.clock()):
+            await self.store.write(lambda tx: approvals.escalate(tx, self.clock()))
         if self.store.read.all("approvals_overdue", now=stamp(self.clock())):
             for call in await self.store.write(lambda tx: approvals.expire(tx, self.clock())):
                 self.events.settled(call)

@@ -1,35 +1,44 @@
 """A policy set: every file of the policies folder, read, checked and compiled together, or not at all."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from lockkeep.errors import BadPolicySet
-from lockkeep.model import Integration, Json, Tool, ToolCall, Tools, is_object
-from lockkeep.policy import engine, gatewayfile, manifest, people, simple
+from lockkeep.model import Arguments, Deny, Integration, Json, Tool, ToolCall, Tools, is_object
+from lockkeep.policy import engine, gatewayfile, manifest, people, queue, simple, workflowfile
 from lockkeep.policy.compile import Compiler
+from lockkeep.policy.course import Room, Taken, nothing_taken
 from lockkeep.policy.forms import PolicyFile
 from lockkeep.policy.gatewayfile import GatewayFile
+from lockkeep.policy.index import Index
 from lockkeep.policy.lexer import Unreadable
+from lockkeep.policy.lookups import Kept
 from lockkeep.policy.manifest import Effects
+from lockkeep.policy.operations import Unmatched
 from lockkeep.policy.people import People
 from lockkeep.policy.positions import Mapping as Node_
-from lockkeep.policy.positions import Node, Place, Problem, Problems, nearest, parse
+from lockkeep.policy.positions import Node, Place, Problem, Problems, Text, nearest, parse
 from lockkeep.policy.rules import ToolRules
 from lockkeep.policy.runtime import Env, Money, Value
+from lockkeep.policy.workflow import Workflow, Workflows
 from lockkeep.upstream.exported import exported_schema
 from lockkeep.upstream.lock import BadCatalog, Lock, read_lock
 
 GATEWAY, PEOPLE, LOCK = "gateway.yaml", "people.yaml", "catalog.lock.json"
 FILES = (
-    "*.yaml", "manifests/*.yaml", "tests/*.yaml", LOCK,
-    "*.yml", "manifests/*.yml", "tests/*.yml", "workflows/*.yaml",
+    "*.yaml", "manifests/*.yaml", "tests/*.yaml", "workflows/*.yaml", "workflows/*.md", LOCK,
+    "*.yml", "manifests/*.yml", "tests/*.yml", "workflows/*.yml",
 )  # fmt: skip
 Manifests = Mapping[str, Mapping[str, Mapping[str, Json]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+NOTHING_SAID = Index(ToolRules())
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicySet:
     """Everything in force at one time, ready to decide."""
 
@@ -50,10 +59,24 @@ class PolicySet:
     defaults: Mapping[str, Mapping[str, Json]] = field(
         default_factory=dict[str, Mapping[str, Json]]
     )  # tool -> argument
+    workflows: Mapping[str, Workflow] = field(default_factory=dict[str, Workflow])
 
-    @property
+    @cached_property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.gateway.zone)
+
+    @cached_property
+    def room(self) -> Room:
+        return Room(generation=self.generation, zone=self.zone, people=self.people, kept=Kept())
+
+    @cached_property
+    def hides(self) -> bool:
+        """Whether any answer is ruled at all."""
+        return any(rules.shown for rules in self.rules.values())
+
+    @cached_property
+    def indexes(self) -> Mapping[str, Index]:
+        return {tool: Index(rules) for tool, rules in self.rules.items()}
 
     @property
     def integrations(self) -> Mapping[str, Integration]:
@@ -113,18 +136,41 @@ class PolicySet:
         return self.effects.get(tool, Effects())
 
     async def decide(
-        self, call: ToolCall, look_up: engine.LookUp, given: Mapping[str, Value] | None = None
+        self,
+        call: ToolCall,
+        look_up: engine.LookUp,
+        given: Mapping[str, Value] | None = None,
+        *,
+        taken: Taken = nothing_taken,
+        telling: bool = True,
+        changes: bool = True,
     ) -> engine.Decision:
-        rules = self.rules_of(call.tool)
+        """The verdict. `given` stands in for look-ups, `taken` for what others hold of a limit."""
+        index = self.indexes.get(call.tool) or NOTHING_SAID
         return await engine.decide(
             call,
-            rules,
+            index,
             self.env(call),
+            room=self.room,
             look_up=look_up,
-            generation=self.generation,
-            zone=self.zone,
             given=given,
+            taken=taken,
+            telling=telling,
+            changes=changes,
         )
+
+    def with_arguments(self, call: ToolCall, arguments: Arguments) -> ToolCall:
+        """The call as its changed arguments make it: another subject, amount or operation, perhaps."""
+        effects = self.effects_of(call.tool)
+        found = effects.operations.of(arguments) if effects.operations else None
+        if isinstance(found, Unmatched):
+            return replace(call, arguments=arguments, unresolved=Deny("arguments.operation", found.reason))
+        operation, risk = (found.name, found.risk) if found else (call.operation, call.risk)
+        own = effects.within(operation)
+        return replace(
+            call, arguments=arguments, operation=operation, risk=risk, subject=own.subject_of(arguments),
+            amount=own.amount_of(arguments),
+        )  # fmt: skip
 
 
 def read_folder(folder: Path) -> dict[str, str]:
@@ -134,9 +180,8 @@ def read_folder(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(path for pattern in FILES for path in folder.glob(pattern)):
         name = path.relative_to(folder).as_posix()
-        if path.suffix == ".yml" or name.startswith("workflows/"):
-            hint = "name it .yaml" if path.suffix == ".yml" else "this release reads no workflows"
-            raise BadPolicySet(f"{name} would not be read; {hint}")
+        if path.suffix == ".yml":
+            raise BadPolicySet(f"{name} would not be read; name it .yaml")
         if path.is_symlink() or (path.parent != folder and path.parent.is_symlink()):
             raise BadPolicySet(f"{name} is a symbolic link; put the file itself there")
         found[name] = _text(path, name)
@@ -168,7 +213,7 @@ def _load(files: Mapping[str, str], generation: int, problems: Problems) -> Poli
     nodes = {
         name: node
         for name, text in sorted(files.items())
-        if name != LOCK and (node := parse(name, text, problems))
+        if name != LOCK and not name.endswith(".md") and (node := parse(name, text, problems))
     }
     if problems:
         return None
@@ -177,18 +222,21 @@ def _load(files: Mapping[str, str], generation: int, problems: Problems) -> Poli
     persons = people.read(nodes[PEOPLE], problems)
     if not problems:
         _owners(nodes[GATEWAY], gateway, persons, problems)
-    effects = _effects(lock.tools, problems)
+    effects = judged(lock.tools, nodes, problems)
     beside = bool(problems)
     manifests, policies = _manifests(nodes, gateway, problems), _policies(nodes, problems)
+    said = workflowfile.read_all(nodes, problems)
     if beside:  # the rules speak of what stands there: judging them now would blame them for it
         return None
     tools = lock.tools
+    workflows = Workflows(tools, persons, gateway, files, problems).checked(said)
     compiled = Compiler(tools, persons, gateway, files, problems).compile(policies)
     schemas = {name: exported_schema(tool) for name, tool in tools.items()}
     return PolicySet(
         generation=generation, files=dict(files), gateway=gateway, people=persons, lock=lock, manifests=manifests,
         rules=compiled, effects=effects, tools=tools, exported={tool.exported: tool for tool in tools.values()},
         schemas=schemas, defaults={name: _defaults(schema) for name, schema in schemas.items()},
+        workflows=workflows,
     )  # fmt: skip
 
 
@@ -270,7 +318,8 @@ def _at(node: Node, *path: str) -> Place:
     return node.place
 
 
-def _effects(tools: Tools, problems: Problems) -> dict[str, Effects]:
+def judged(tools: Tools, nodes: Mapping[str, Node], problems: Problems) -> dict[str, Effects]:
+    """What the manifests of these tools mean. Each is held against its tool; `nodes` are the files by name."""
     found: dict[str, Effects] = {}
     queues: dict[str, str] = {}
     for name, tool in tools.items():
@@ -281,4 +330,29 @@ def _effects(tools: Tools, problems: Problems) -> dict[str, Effects]:
             found[name] = manifest.effects(tool)
         except Unreadable as error:
             problems.add(Place(LOCK, 1, 1), f"the manifest of {name}: {error.message}", error.hint)
+        try:
+            queue.check(tool)
+        except Unreadable as error:
+            problems.add(_queue_at(tool, nodes), f"the manifest of {name}: {error.message}", error.hint)
     return found
+
+
+def _queue_at(tool: Tool, nodes: Mapping[str, Node]) -> Place:
+    """The file that still says what was accepted; else the catalog, which has it from the server or an older file."""
+    for file, node in nodes.items():
+        if file.startswith("manifests/") and _is_manifest_of(tool.integration, node):
+            said = _inside(node, "tools", tool.server_name, "queue")
+            if said is not None and manifest.plain(said) == tool.effect["queue"]:
+                return said.place
+    return Place(LOCK, 1, 1)
+
+
+def _is_manifest_of(integration: str, node: Node) -> bool:
+    name = _inside(node, "manifest")
+    return isinstance(name, Text) and name.text == integration
+
+
+def _inside(node: Node | None, *path: str) -> Node | None:
+    for key in path:
+        node = node.get(key) if isinstance(node, Node_) else None
+    return node

@@ -27,7 +27,7 @@ class Checker:
             raise Unreadable(
                 code.at, f"a condition is true or false, this is {code.type}", "compare it with something"
             )
-        return replace(code, run=_truth(code.run, code.label))
+        return replace(code, run=_truth(code.run, code.label), op=code.op if code.type.kind == "bool" else "")
 
     def value(self, tree: Tree, scope: Scope) -> Code:
         """Code whose value is certainly there."""
@@ -41,7 +41,8 @@ class Checker:
                 f"'{name}' can be missing or null",
                 f"guard it: has({name}) && …, or default({name}, …)",
             )
-        return replace(code, type=code.type.sure(), run=_needed(code.run, code.label or "a value"))
+        op = code.op if code.op in ("literal", "field") or not code.type.maybe else ""
+        return replace(code, type=code.type.sure(), run=_needed(code.run, code.label or "a value"), op=op)
 
     def maybe(self, tree: Tree, scope: Scope) -> Code:
         """Code whose value may be missing."""
@@ -84,7 +85,15 @@ class Checker:
         label = f"{of.label}.{tree.name}" if of.label else tree.name
         path = (*of.path, tree.name) if of.path is not None else None
         kind = replace(found, maybe=found.maybe or (lenient and before.type.maybe))
-        return Code(kind, _field(of.run, tree.name, found), tree.at, of.reads, path=path, label=label)
+        return Code(
+            kind,
+            _field(of.run, tree.name, found),
+            tree.at,
+            of.reads,
+            path=path,
+            label=label,
+            op=_field_op(path),
+        )
 
     def index(self, tree: Index, scope: Scope) -> Code:
         of, index = self.value(tree.of, scope), self.value(tree.index, scope)
@@ -107,7 +116,7 @@ class Checker:
             code = self.condition(tree.of, scope)
             return Code(
                 BOOL, _opposite(code.run), tree.at, code.reads, sure=code.sure_not, sure_not=code.sure,
-                parts=(code,), label=code.label,
+                parts=(code,), label=code.label, op="not",
             )  # fmt: skip
         code = self.value(tree.of, scope)
         if code.type.kind not in ("number", "money", "duration", "any"):
@@ -133,8 +142,9 @@ class Checker:
                 tree.at,
                 reads,
                 parts=parts,
+                op="in",
             )
-        return Code(kind, _two(left.run, right.run, run), tree.at, reads, parts=parts)
+        return Code(kind, _two(left.run, right.run, run), tree.at, reads, parts=parts, op=tree.op)
 
     def logic(self, tree: Binary, scope: Scope) -> Code:
         left = self.condition(tree.left, scope)
@@ -145,11 +155,11 @@ class Checker:
         if both:
             return Code(
                 BOOL, lambda env: a(env) and b(env), tree.at, reads, left.sure | right.sure, left.sure_not & right.sure_not,
-                parts=parts, label="&&",
+                parts=parts, label="&&", op="and",
             )  # fmt: skip
         return Code(
             BOOL, lambda env: a(env) or b(env), tree.at, reads, left.sure & right.sure, left.sure_not | right.sure_not,
-            parts=parts, label="||",
+            parts=parts, label="||", op="or",
         )  # fmt: skip
 
     def null_test(self, tree: Binary, scope: Scope) -> Code | None:
@@ -163,7 +173,7 @@ class Checker:
         code = self.present(other, scope)
         if tree.op == "!=":
             return code
-        return replace(code, run=_opposite(code.run), sure=code.sure_not, sure_not=code.sure)
+        return replace(code, run=_opposite(code.run), sure=code.sure_not, sure_not=code.sure, op="")
 
     def present(self, tree: Tree, scope: Scope) -> Code:
         """`has(x)`, and `x != null`: there and not null."""
@@ -178,7 +188,9 @@ class Checker:
             runtime.touched(value)
             return value is not MISSING and value is not None
 
-        return Code(BOOL, there, code.at, code.reads, sure=proved, parts=(code,), label=f"has({code.label})")
+        return Code(
+            BOOL, there, code.at, code.reads, sure=proved, parts=(code,), label=f"has({code.label})", op="has"
+        )
 
     def choice(self, tree: Choice, scope: Scope) -> Code:
         test = self.condition(tree.test, scope)
@@ -214,7 +226,7 @@ def _literal(tree: Lit) -> Code:
         value = timedelta(seconds=value)
     elif tree.kind == "null":
         raise Unreadable(tree.at, "null is only compared, with == or !=")
-    return Code(LITERALS[tree.kind], lambda env: value, tree.at, literal=True, value=value)
+    return Code(LITERALS[tree.kind], lambda env: value, tree.at, literal=True, value=value, op="literal")
 
 
 def _name(tree: Name, scope: Scope) -> Code:
@@ -240,7 +252,11 @@ def _looked_up(tree: Attr, scope: Scope) -> Code:
 
 
 def _of(root: Root, at: int, label: str) -> Code:
-    return Code(root.type, root.run, at, root.reads, path=root.path, label=label)
+    return Code(root.type, root.run, at, root.reads, path=root.path, label=label, op=_field_op(root.path))
+
+
+def _field_op(path: Path | None) -> str:
+    return "field" if path is not None and len(path) == 2 and path[0] in ("args", "call") else ""
 
 
 def _field(before: Run, name: str, found: Type) -> Run:

@@ -28,6 +28,7 @@ class Code:
     value: Value = None
     parts: tuple["Code", ...] = ()
     label: str = ""
+    op: str = ""  # what `generate` knows how to write; anything else is called as it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,28 +6,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import cast
 
-from lockkeep.model import Demand, Json, Tool, Tools
+from lockkeep.model import Json, Tool, Tools
 from lockkeep.policy import forms
+from lockkeep.policy.asked import Askings, fields_of
 from lockkeep.policy.check import Checker
 from lockkeep.policy.checked import Code, Scope
+from lockkeep.policy.extras import Extras
 from lockkeep.policy.gatewayfile import GatewayFile
 from lockkeep.policy.lexer import Unreadable
+from lockkeep.policy.limiting import Limits
 from lockkeep.policy.parser import Tree, names_in, parse, parse_lookup
 from lockkeep.policy.people import People
 from lockkeep.policy.places import spot
 from lockkeep.policy.positions import Problems, Text, nearest
 from lockkeep.policy.reads import Reads
-from lockkeep.policy.rules import HOLE, Applies, Condition, Counted, Rule, Template, ToolRules, Who
+from lockkeep.policy.rules import HOLE, Applies, Asked, Condition, Rule, Template, ToolRules, Who
 from lockkeep.policy.runtime import like
 from lockkeep.policy.scope import lenient
 
 ALONE = ("read", "note", "write")  # where the requester's own yes may be all that is asked
-KEYS = ("agent", "user", "run", "workflow", "subject", "tool")
-NAMED = {"user": "call.user.id", "tool": "call.tool.name", "run": "call.run.id", "workflow": "call.run.id",
-    "agent": "call.agent", "subject": "call.subject"}  # fmt: skip
 OF_ARGUMENTS = (("call", "amount"), ("call", "subject"))  # made of them by the manifest
 PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
-EXPIRES = 8 * 3600.0
 
 
 class Compiler:
@@ -44,17 +43,15 @@ class Compiler:
     def compile(self, files: Iterable[forms.PolicyFile]) -> dict[str, ToolRules]:
         found: dict[str, ToolRules] = {}
         for file in files:
-            self._known((file.owner,), self.people.groups, "group")
+            self.known((file.owner,), self.people.groups, "group")
             applies = self._applies(file.applies)
             used: set[str] = set()
             for block in file.blocks:
                 for tool in self._matching(block):
-                    rules = _OneTool(self, file, block, tool, applies).compile()
+                    rules = OneTool(self, file, block, tool, applies).compile()
                     used |= {name for _, name in rules.lookups}
                     before = found.get(tool.name, ToolRules())
-                    found[tool.name] = ToolRules(
-                        before.rules + rules.rules, {**before.lookups, **rules.lookups}
-                    )
+                    found[tool.name] = before.with_more(rules)
             self._unused_reads(file, used)
         return found
 
@@ -76,9 +73,10 @@ class Compiler:
                     or "accept the integration's tools first: lockkeep catalog accept"
                 )
                 self.say(block.key, why, hint, code="unknown-tool", offset=offset)
-            if pattern.endswith("@read") and (block.deny or block.ask or block.limit):
+            more = len(block.entries) - (block.allow is not None)
+            if pattern.endswith("@read") and (more or block.change or block.undo):
                 hint = "name the tools it is for, in a block of their own"
-                self.say(block.key, "a block for @read has only 'allow'", hint, offset=offset)
+                self.say(block.key, "a block for @read has only 'allow' and 'results'", hint, offset=offset)
             found |= {tool.name: tool for tool in matches}
         return list(found.values())
 
@@ -89,29 +87,22 @@ class Compiler:
         return integration in self.gateway.integrations and not accepted and ("*" in rest or rest == "@read")
 
     def _applies(self, form: forms.Applies) -> Applies:
-        self._known(form.agents, self.gateway.agents, "agent")
-        self._known(form.workflows, (), "workflow")  # a file for runs that cannot be would guard nothing
+        self.known(form.agents, self.gateway.agents, "agent")
+        self.known(form.workflows, (), "workflow")  # a file for runs that cannot be would guard nothing
         return Applies(_words(form.agents), _words(form.workflows), form.everywhere)
 
-    def _known(self, names: Iterable[Text], there: Iterable[str], what: str) -> None:
+    def known(self, names: Iterable[Text], there: Iterable[str], what: str) -> None:
         for name in names:
             if name.text not in there:
                 hint = nearest(name.text, there) or "none is known yet"
                 self.say(name, f"there is no {what} '{name.text}'", hint, code="unknown-name")
 
     def who(self, form: forms.Allow) -> Who:
-        self._known(form.roles, self.roles, "role")
-        self._known(form.users, self.people.persons, "person")
-        self._known(form.agents, self.gateway.agents, "agent")
+        self.known(form.roles, self.roles, "role")
+        self.known(form.users, self.people.persons, "person")
+        self.known(form.agents, self.gateway.agents, "agent")
         anyone = form.anyone or (not (form.roles or form.users or form.agents) and bool(form.when))
         return Who(anyone, _words(form.roles), _words(form.users), _words(form.agents))
-
-    def demand(self, rule: str, form: forms.Ask) -> Demand:
-        self._known((*form.each, *form.any_of), self.people.groups, "group")
-        return Demand(
-            rule=rule, each=tuple(text.text for text in form.each), any_of=tuple(text.text for text in form.any_of),
-            count=form.count, confirm=form.confirm, expires=form.expires or EXPIRES,
-        )  # fmt: skip
 
     def say(
         self,
@@ -157,7 +148,7 @@ class Compiler:
         return None
 
 
-class _OneTool:
+class OneTool:
     """One block of one file, compiled for one tool."""
 
     def __init__(
@@ -165,51 +156,70 @@ class _OneTool:
     ) -> None:
         self.all, self.file, self.block, self.tool, self.applies = compiler, file, block, tool, applies
         self.reads = Reads(compiler, file, tool)
+        self.at = block.at.within(file.at)
         self._trees: dict[int, Tree | None] = {}
 
     def compile(self) -> ToolRules:
-        block = self.block
-        entries: list[tuple[str, forms.Entry]] = [("allow", block.allow)] if block.allow else []
-        entries += [("deny", entry) for entry in block.deny]
-        entries += [("ask", entry) for entry in block.ask]
-        entries += [("limit", entry) for entry in block.limit]
-        for _, entry in entries:
+        for _, entry in self.block.entries:
             self._prepare_lookups(entry)
         scope = self.reads.scope()
-        rules = tuple(self._rule(kind, entry, scope) for kind, entry in entries)
+        rules = tuple(self._rule(kind, entry, scope) for kind, entry in self.block.entries)
+        more = Extras(self, scope)
         return ToolRules(
-            rules, {(self.file.name, name): lookup for name, lookup in self.reads.lookups.items()}
+            rules=tuple(rule for rule in rules if rule.mode != "off"),
+            cuts=more.cuts(),
+            shown=more.shown(),
+            undo=more.undo(),
+            lookups={(self.file.name, name): lookup for name, lookup in self.reads.lookups.items()},
         )
 
-    def _rule(self, kind: str, entry: forms.Entry, scope: Scope) -> Rule:
+    def id_of(self, name: str) -> str:
         key = "".join(self.block.key.text.split())  # ids stand on the machine-readable line of a denial
-        rule_id = f"{self.file.name}/{key}/{entry.name}"
-        when, after = self._conditions(entry.when, scope)
-        unless, _ = self._conditions(entry.unless, after, whole=len(when) == len(entry.when))
-        rule = Rule(
-            id=rule_id, file=self.file.name, kind=kind, place=entry.place, applies=self.applies,  # pyright: ignore[reportArgumentType]
-            source=self._source(kind, entry), when=when, unless=unless,
-            say=self._template(entry.say, after), fix=self._template(entry.fix, after),
-        )  # fmt: skip
-        if isinstance(entry, forms.Allow):
-            for text in entry.when:
-                if self._speaks_of_arguments(text, scope):
-                    message = "who may use a tool never depends on its arguments"
-                    self.all.say(text, message, "put the condition under deny or ask")
-            return replace(rule, who=self.all.who(entry))
-        if isinstance(entry, forms.Ask):
-            if entry.confirm and not (entry.each or entry.any_of) and self.tool.risk not in ALONE:
-                message = f"the requester's own yes is not enough for a tool of class {self.tool.risk}"
-                at = next(iter(entry.when), self.block.key)
-                self.all.say(
-                    replace(at, place=entry.place), message, "add from: [group]", tool=self.tool.name
-                )
-            return replace(rule, demand=self.all.demand(rule_id, entry))
-        if isinstance(entry, forms.Limit):
-            return replace(rule, counted=self._counted(entry, scope))
-        return rule
+        return f"{self.file.name}/{key}/{name}"
 
-    def _conditions(
+    def _rule(self, kind: str, entry: forms.Entry, scope: Scope) -> Rule:
+        when, after = self.conditions(entry.when, scope)
+        unless, _ = self.conditions(entry.unless, after, whole=len(when) == len(entry.when))
+        at = entry.at.within(self.at)
+        rule = Rule(
+            id=self.id_of(entry.name), file=self.file.name, kind=kind, place=entry.place, applies=self.applies,  # pyright: ignore[reportArgumentType]
+            source=self._source(kind, entry), when=when, unless=unless, say=self._template(entry.say, after),
+            fix=self._template(entry.fix, after), mode=at.mode, until=at.until,
+            hours=tuple(each for each in (self.file.opening, self.block.opening, entry.opening) if each.windows),
+        )  # fmt: skip
+        match entry:
+            case forms.Allow():
+                return replace(rule, who=self._who(entry, scope))
+            case forms.Ask():
+                self._own_yes(entry)
+                return replace(rule, asked=self.asked(rule.id, entry.asking, after))
+            case forms.Hand():
+                self.all.known(entry.to, self.all.people.groups, "group")
+                return replace(rule, to=tuple(text.text for text in entry.to))
+            case forms.Limit():
+                return replace(rule, counted=Limits(self, after).counted(rule.id, entry))
+            case _:
+                return rule
+
+    def _who(self, entry: forms.Allow, scope: Scope) -> Who:
+        for text in entry.when:
+            if self._speaks_of_arguments(text, scope):
+                message = "who may use a tool never depends on its arguments"
+                self.all.say(text, message, "put the condition under deny or ask")
+        return self.all.who(entry)
+
+    def _own_yes(self, entry: forms.Ask) -> None:
+        asking = entry.asking
+        if asking.confirm and not (asking.each or asking.any_of) and self.tool.risk not in ALONE:
+            message = f"the requester's own yes is not enough for a tool of class {self.tool.risk}"
+            at = next(iter(entry.when), self.block.key)
+            self.all.say(replace(at, place=entry.place), message, "add from: [group]", tool=self.tool.name)
+
+    def asked(self, rule: str, form: forms.Asking, scope: Scope) -> Asked:
+        """Whom this asks, with every name checked."""
+        return Askings(self, scope).asked(rule, form)
+
+    def conditions(
         self, texts: tuple[Text, ...], scope: Scope, whole: bool = True
     ) -> tuple[tuple[Condition, ...], Scope]:
         """All hold, in order; each may rely on what those before have shown to be there.
@@ -218,7 +228,7 @@ class _OneTool:
         """
         found: list[Condition] = []
         for text in texts:
-            tree = self._tree(text)
+            tree = self.tree(text)
             if tree is None or self.reads.breaks(tree):
                 whole = False
                 continue
@@ -255,43 +265,24 @@ class _OneTool:
             self.all.say(text, message, error.hint, offset=offset + error.at)
             return None
 
-    def _counted(self, entry: forms.Limit, scope: Scope) -> Counted:
-        return Counted(
-            entry.most,
-            entry.window,
-            tuple(code for key in entry.keys if (code := self._key(entry, key, scope)) is not None),
-            entry.text.text.strip(),
-        )
-
-    def _key(self, entry: forms.Limit, key: str, scope: Scope) -> Code | None:
-        """What a limit is counted for: one plain value the caller cannot leave to chance."""
-        tree = parse(NAMED.get(key, key))
-        try:
-            code = Checker().maybe(tree, lenient(scope, tree))
-            if code.type.kind in ("list", "object") or code.reads:
-                hint = f"per {', '.join(KEYS)}, or an argument"
-                raise Unreadable(0, f"a limit is counted per plain value, '{key}' is {code.type}", hint)
-            return code
-        except Unreadable as error:
-            names = {*KEYS, *scope.names} - {"args", "call", "read", "now"}
-            hint = nearest(key, names) if key not in names else error.hint
-            at = entry.text.text.index(f" {key}", entry.text.text.index(entry.window)) + 1
-            self.all.say(entry.text, error.message, hint, offset=at, tool=self.tool.name)
-            return None
-
     # -- look-ups -----------------------------------------------------------------------------------------------
 
     def _prepare_lookups(self, entry: forms.Entry) -> None:
         for text in (*entry.when, *entry.unless):
-            if (tree := self._tree(text)) is not None:
+            if (tree := self.tree(text)) is not None:
                 self.reads.needs(names_in(tree))
         for text in (entry.say, entry.fix):
             if text is not None:
                 self.reads.needs({tuple(hole[1].split(".")) for hole in HOLE.finditer(text.text)})
+        if isinstance(entry, forms.Limit) and entry.of is not None:
+            self.reads.needs({tuple(entry.of.split("."))})
+        for asking in (getattr(entry, "asking", None), self.block.undo.asking if self.block.undo else None):
+            if asking is not None:
+                self.reads.needs(fields_of(asking))
 
     # -- small things -------------------------------------------------------------------------------------------
 
-    def _tree(self, text: Text) -> Tree | None:
+    def tree(self, text: Text) -> Tree | None:
         if id(text) not in self._trees:
             try:
                 self._trees[id(text)] = parse(text.text)
@@ -301,7 +292,7 @@ class _OneTool:
         return self._trees[id(text)]
 
     def _speaks_of_arguments(self, text: Text, scope: Scope) -> bool:
-        tree = self._tree(text)
+        tree = self.tree(text)
         paths = names_in(tree) if tree is not None else set[tuple[str, ...]]()
         meant = {(*root.path, *path[1:]) for path in paths for root in scope.names.get(path[0], ())}
         return any(path[0] == "args" or path[:2] in OF_ARGUMENTS for path in meant)
@@ -314,9 +305,11 @@ class _OneTool:
         said = {
             name: _plain(getattr(entry, name))
             for name in entry.__dataclass_fields__
-            if name not in ("place", "key")
+            if name not in ("place", "key", "opening")
         }
-        return json.dumps([self.file.name, kind, said], sort_keys=True)
+        values = {name: self.file.said_values[name] for name in sorted(self.file.said_values)}
+        around = [_plain(self.file.at), _plain(self.block.at), values]
+        return json.dumps([self.file.name, kind, said, around], sort_keys=True, default=str)
 
 
 def _plain(value: object) -> Json:
@@ -324,6 +317,9 @@ def _plain(value: object) -> Json:
         return value.text
     if isinstance(value, tuple):
         return [_plain(item) for item in cast("tuple[object, ...]", value)]
+    if isinstance(value, forms.When | forms.Asking):
+        said = {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "place"}
+        return {name: _plain(each) for name, each in said.items()}
     return value
 
 

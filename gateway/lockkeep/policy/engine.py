@@ -1,316 +1,231 @@
-"""How a decision is made: select, pass A without look-ups, look-ups, pass B, combine. Deny > ask > allow."""
+"""How a decision is made: select, pass A without look-ups, look-ups, pass B, combine. Deny > people > ask > allow."""
 
 import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
-from zoneinfo import ZoneInfo
+from dataclasses import dataclass
 
-from lockkeep.model import Allow, Basis, Demand, Deny, Json, RequireApproval, Share, ToolCall, Verdict
-from lockkeep.policy import runtime
-from lockkeep.policy.checked import Code
+from lockkeep.model import Basis, Deny, Divert, Json, ToolCall, Verdict
+from lockkeep.policy.combining import combined, denied, not_allowed
+from lockkeep.policy.course import Course, Denied, Heard, Room, Taken, nothing_taken, remember, safe
+from lockkeep.policy.cutting import cut_down
+from lockkeep.policy.index import Index, Plan, Step
 from lockkeep.policy.lookups import LookUp, answers
-from lockkeep.policy.rules import Condition, Counted, Lookup, Rule, ToolRules, needed_by
+from lockkeep.policy.rules import Rule, ToolRules, needed_by
 from lockkeep.policy.runtime import MOST_STEPS, STEPS, Env, EvalError, FailedLookup, Value
-from lockkeep.policy.windows import window
 
 logger = logging.getLogger(__name__)
-Fired = Literal["true", "false", "error", "not for you", "not needed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What became of one rule in one decision, and the words that decided it."""
-
-    rule: str
-    kind: str
-    said: Fired
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict, what it rests on, and every rule's part in it."""
+    """A verdict, what it rests on, and every rule's part in it. `changed`: arguments that were cut, if any were."""
 
     verdict: Verdict
     basis: Basis
-    heard: tuple[Heard, ...]
-
-
-class _Denied(Exception):
-    """The walk ends here with this denial."""
-
-    def __init__(self, deny: Deny) -> None:
-        super().__init__(deny.code)
-        self.deny = deny
-
-
-@dataclass(slots=True)
-class _Course:
-    """One decision under way."""
-
-    call: ToolCall
-    env: Env
-    lookups: Mapping[tuple[str, str], Lookup]
-    answers: dict[tuple[str, str], Value] = field(default_factory=dict[tuple[str, str], Value])
-    heard: dict[str, Heard] = field(default_factory=dict[str, Heard])
-    fired: list[Rule] = field(default_factory=list[Rule])
-    errors: list[tuple[Rule, EvalError]] = field(default_factory=list[tuple[Rule, EvalError]])
-    facts: dict[str, Json] = field(default_factory=dict[str, Json])
-    given: Mapping[str, Value] | None = None  # answers of a test or of a recorded call, instead of look-ups
-
-    def env_of(self, rule: Rule) -> Env:
-        """The environment with the look-ups of the rule's own file."""
-        reads = {name: value for (file, name), value in self.answers.items() if file == rule.file}
-        return {**self.env, "read": reads}
+    heard: tuple[Heard, ...] = ()
+    changed: Mapping[str, Json] | None = None
 
 
 async def decide(
     call: ToolCall,
-    rules: ToolRules,
+    index: Index,
     env: Env,
     *,
+    room: Room,
     look_up: LookUp,
-    generation: int,
-    zone: ZoneInfo,
     given: Mapping[str, Value] | None = None,
+    taken: Taken = nothing_taken,
+    telling: bool = True,
+    changes: bool = True,
 ) -> Decision:
     """The verdict on this call, whatever happens: a surprise denies."""
-    course = _Course(call, {**env, STEPS: [MOST_STEPS]}, rules.lookups, given=given)
-    basis = Basis(generation=generation)
+    env[STEPS] = [MOST_STEPS]
+    course = Course(call, env, room, index.rules.lookups, telling, given, taken)
+    plan: Plan | None = None
     try:
-        # by id: the order of files and entries decides nothing
-        in_order = sorted(rules.rules, key=lambda rule: rule.id)
-        selected = [rule for rule in in_order if _for_caller(rule, course)]
-        basis = replace(basis, rules=digest_of(selected, rules.lookups))
-        verdict = await _verdict(selected, course, look_up)
-        shares = () if isinstance(verdict, Deny) else _shares(course, zone)
-        return _decided(verdict, replace(basis, shares=shares), course)
-    except _Denied as error:
-        return _decided(error.deny, basis, course)
+        plan = index.plan(call, None)
+        for rule in plan.not_for if telling else ():
+            course.tell(rule, "not for you")
+        verdict = await _verdict(plan, course, look_up)
+        observed = _observe(plan, course) if plan.observed else ()
+        stops = isinstance(verdict, Deny | Divert)
+        changed = cut_down(plan.cuts, course) if changes and plan.cuts and not stops else None
+        return _decided(verdict, plan, course, changed, observed)
+    except Denied as error:
+        return _decided(error.deny, plan, course)
     except Exception as error:
         logger.exception("the rules of %s could not be judged", call.tool)
         reason = f"The rules of {call.tool} could not be judged: {type(error).__name__}."
-        return _decided(Deny("policy.error", reason), basis, course)
+        return _decided(Deny("policy.error", reason), plan, course)
 
 
-async def _verdict(selected: list[Rule], course: _Course, look_up: LookUp) -> Verdict:
+async def _verdict(plan: Plan, course: Course, look_up: LookUp) -> Verdict:
     """Look-ups are made at most once each, and only if the answer depends on them."""
-    open_allows = _pass_a([rule for rule in selected if rule.kind == "allow"], course)
-    if not open_allows and not _any(course.fired, "allow"):
-        return _not_allowed(course.call)
-    open_others = _pass_a([rule for rule in selected if rule.kind != "allow"], course)
-    if verdict := _denied(course):
+    open_allows = _pass_a(plan.allows, course)
+    allowed = bool(course.fired)
+    if not open_allows and not allowed:
+        return not_allowed(course)
+    open_others = _pass_a(plan.others, course)
+    if verdict := denied(course):
         return verdict
 
-    undecided = [*([] if _any(course.fired, "allow") else open_allows), *open_others]
-    wanted = {(rule.file, name) for rule in undecided for name in rule.reads}
-    wanted |= {(rule.file, name) for rule in course.fired if rule.kind == "ask" for name in rule.told}
-    needed = needed_by(wanted, course.lookups)
-    course.answers = await answers(needed, course.lookups, course.env, look_up, course.given)
-    for rule in undecided:
-        _judge(rule, rule.when, rule.unless, course)
-    if not _any(course.fired, "allow"):
-        return _not_allowed(course.call)
-    return _denied(course) or _combined(course)
+    undecided = [*([] if allowed else open_allows), *open_others] if open_allows or open_others else []
+    if plan.reads:
+        await _look_up(plan, undecided, course, look_up)
+    for step in undecided:
+        _judge(step, course, whole=True)
+    if not allowed and not any(rule.kind == "allow" for rule in course.fired):
+        return not_allowed(course)
+    return denied(course) or combined(course)
+
+
+async def _look_up(plan: Plan, undecided: Iterable[Step], course: Course, look_up: LookUp) -> None:
+    """The facts that are still needed, and those that texts, people and observers want."""
+    wanted = {(step.rule.file, name) for step in undecided for name in step.rule.reads}
+    wanted |= {(rule.file, name) for rule in course.fired if rule.kind != "allow" for name in rule.told}
+    wanted |= {(step.rule.file, name) for step in plan.observed for name in step.rule.reads}
+    if wanted:
+        kept = course.room.kept if course.call.agreed is None else None  # never after people agreed
+        needed = needed_by(wanted, course.lookups)
+        course.answers = await answers(needed, course.lookups, course.env, look_up, course.given, kept)
 
 
 def may_use(rules: ToolRules, *, user: str, agent: str, roles: frozenset[str]) -> bool:
     """Whether a list of tools shows it to this caller: some allow fits. The call itself is the check."""
     return any(
-        rule.kind == "allow" and rule.applies.to(agent, None) and rule.who.fits(user, agent, roles)
+        rule.kind == "allow"
+        and rule.mode == "enforce"
+        and rule.applies.to(agent, None)
+        and rule.who.fits(user, agent, roles)
         for rule in rules.rules
     )
 
 
-def digest_of(selected: Iterable[Rule], lookups: Mapping[tuple[str, str], Lookup]) -> str:
-    """The rules for this call: an unrelated edit of the files leaves it as it is."""
-    chosen = list(selected)
-    sources = sorted(rule.source for rule in chosen)
-    needed = needed_by({(rule.file, name) for rule in chosen for name in rule.reads}, lookups)
-    read = sorted([file, name, lookups[file, name].source] for file, name in needed)
-    return hashlib.sha256(json.dumps([sources, read]).encode()).hexdigest()
-
-
-def _for_caller(rule: Rule, course: _Course) -> bool:
-    call = course.call
-    fits = rule.applies.to(call.agent, None)
-    if fits and rule.kind == "allow":
-        fits = rule.who.fits(call.user, call.agent, call.roles)
-    if not fits:
-        course.heard[rule.id] = Heard(rule.id, rule.kind, "not for you")
-    return fits
-
-
-def _pass_a(rules: Iterable[Rule], course: _Course) -> list[Rule]:
+def _pass_a(steps: Iterable[Step], course: Course) -> list[Step]:
     """What can be decided without look-ups is; returns what could not be."""
-    left: list[Rule] = []
-    for rule in rules:
-        leading = _leading(rule.when)
-        if not rule.reads or (
-            len(leading) == len(rule.when) and not any(each.code.reads for each in rule.unless)
-        ):
-            _judge(rule, rule.when, rule.unless, course)
-        elif not leading or _judge(rule, leading, (), course, final=False):
-            left.append(rule)
+    left: list[Step] = []
+    for step in steps:
+        if step.timed and not _now(step.rule, course):
+            continue
+        if step.whole and not course.telling:
+            try:
+                if step.fires(course.env):
+                    course.fired.append(step.rule)
+            except Exception as surprise:  # nothing a rule meets may become an answer it did not give
+                _failed(step.rule, surprise, course)
+        elif step.whole:
+            _judge(step, course, whole=True)
+        elif not step.leading or _judge(step, course, whole=False):
+            left.append(step)
     return left
 
 
-def _leading(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    found: list[Condition] = []
-    for condition in conditions:
-        if condition.code.reads:
-            break
-        found.append(condition)
-    return tuple(found)
-
-
-def _judge(
-    rule: Rule,
-    when: tuple[Condition, ...],
-    unless: tuple[Condition, ...],
-    course: _Course,
-    *,
-    final: bool = True,
-) -> bool:
-    """Whether the rule fires; on an error the rule's kind decides what that means."""
-    try:
-        said, why = _fires(when, unless, course.env_of(rule), course)
-    except Exception as surprise:  # nothing a rule meets may become an answer it did not give
-        error = surprise if isinstance(surprise, EvalError) else EvalError(type(surprise).__name__)
-        course.heard[rule.id] = Heard(rule.id, rule.kind, "error", error.message)
-        if rule.kind != "allow":  # an allow in error grants nothing; anything else in error denies
-            course.errors.append((rule, error))
+def _now(rule: Rule, course: Course) -> bool:
+    """Whether the clock lets it speak."""
+    local = course.local
+    if rule.until is not None and local.date() > rule.until:
+        course.tell(rule, "false", f"in force until {rule.until.isoformat()}")
         return False
-    if said and not final:
+    if all(hours.hold(local) for hours in rule.hours):
         return True
-    course.heard[rule.id] = Heard(rule.id, rule.kind, "true" if said else "false", why)
-    if said:
-        course.fired.append(rule)
+    course.tell(rule, "false", f"outside its hours (it is {local:%a %H:%M})")
+    course.late.append(rule)
+    return False
+
+
+def _judge(step: Step, course: Course, *, whole: bool) -> bool:
+    """Whether the rule fires (or, not `whole`, whether its leading conditions hold)."""
+    try:
+        said = _fires(step, course, whole)
+    except Exception as surprise:
+        _failed(step.rule, surprise, course)
+        return False
+    if said and whole:
+        course.fired.append(step.rule)
     return said
 
 
-def _fires(
-    when: tuple[Condition, ...], unless: tuple[Condition, ...], env: Env, course: _Course
-) -> tuple[bool, str]:
-    for condition in when:
-        _remember(condition.code, env, course)
-        if not condition.code.run(env):
-            return False, _deciding(condition, env)
-    if not unless:
-        return True, "; ".join(_deciding(condition, env) for condition in when)
-    for condition in unless:
-        _remember(condition.code, env, course)
-        if not condition.code.run(env):
-            return True, f"not: {_deciding(condition, env)}"
-    return False, "all of unless holds"
+def _failed(rule: Rule, surprise: Exception, course: Course) -> None:
+    """A rule without an answer: an allow then grants nothing, anything else denies."""
+    error = surprise if isinstance(surprise, EvalError) else EvalError(type(surprise).__name__)
+    course.tell(rule, "error", error.message)
+    if rule.kind != "allow":
+        course.errors.append((rule, error))
 
 
-def _deciding(condition: Condition, env: Env) -> str:
-    """The condition with the values of its leaves: `lead.value > 100000 USD (lead.value = 5.00 USD)`."""
-    values = {leaf.label: _safe(leaf, env) for leaf in leaves(condition.code) if leaf.label}
-    shown = ", ".join(f"{name} = {value}" for name, value in values.items())
-    return f"{condition.text} ({shown})" if shown else condition.text
+def _fires(step: Step, course: Course, whole: bool) -> bool:
+    rule, env = step.rule, course.env_of(step.rule)
+    when = step.when if whole else step.leading
+    if course.facts_wanted and step.reads:
+        for condition in (*rule.when, *rule.unless):
+            remember(condition.code, env, course)
+    for place, run in enumerate(when):
+        if not run(env):
+            course.tell_condition(rule, "false", (rule.when[place],), env)
+            return False
+    if not whole:
+        return True
+    for place, run in enumerate(step.unless):
+        if not run(env):
+            course.tell_condition(rule, "true", (rule.unless[place],), env, "not: ")
+            return True
+    if step.unless:
+        course.tell(rule, "false", "all of unless holds")
+        return False
+    course.tell_condition(rule, "true", rule.when, env)
+    return True
 
 
-def leaves(code: Code) -> list[Code]:
-    """The parts that stand for a value someone gave: arguments, facts, the caller."""
-    found = [leaf for part in code.parts for leaf in leaves(part)]
-    return [code] if code.path is not None and not found else found
+def _observe(plan: Plan, course: Course) -> tuple[str, ...]:
+    """What rules that only observe would have said; they decide nothing."""
+    found: list[str] = []
+    for step in plan.observed:
+        rule = step.rule
+        if step.timed and not _now(rule, course):
+            continue
+        if any((rule.file, name) not in course.answers for name in rule.reads):
+            course.tell(rule, "not needed", "observed only; its facts were not read")
+            continue
+        try:
+            said = _fires(step, course, whole=True)
+        except Exception as error:  # it is only watched
+            course.tell(rule, "error", str(error))
+            continue
+        if said:
+            found.append(f"{rule.kind} {rule.id}")
+            course.tell(rule, "observed", course.heard[rule.id].why if course.telling else "")
+    return tuple(found)
 
 
-def _remember(code: Code, env: Env, course: _Course) -> None:
-    """Facts the gateway read itself, for the card and the record."""
-    for leaf in leaves(code):
-        if leaf.path is not None and leaf.path[0] == "read":
-            course.facts[".".join(leaf.path[1:])] = _safe(leaf, env)
-
-
-def _safe(leaf: Code, env: Env) -> str:
-    try:
-        value = leaf.run(env)
-    except (EvalError, KeyError):
-        return "(unknown)"
-    return f"a list of {len(value)}" if runtime.is_array(value) else runtime.shown(value)
-
-
-def _any(rules: Iterable[Rule], kind: str) -> bool:
-    return any(rule.kind == kind for rule in rules)
-
-
-def _denied(course: _Course) -> Deny | None:
-    """A rule that denies, then one that could not be read for, then one that could not be judged."""
+def _rechecked(plan: Plan, course: Course) -> str:
+    """The rules for this call, and the facts that must not move while people think."""
+    if not plan.reads:
+        return plan.digest
+    facts: list[str] = []
     for rule in course.fired:
-        if rule.kind == "deny":
-            return _said(rule, course)
-    for rule, error in sorted(course.errors, key=lambda each: each[1].lookup is None):
-        return _error(rule, error)
-    return None
+        codes = rule.asked.recheck if rule.asked else ()
+        facts += [f"{code.label}={safe(code, course.env_of(rule))}" for code in codes]
+    return hashlib.sha256(json.dumps([plan.digest, facts]).encode()).hexdigest() if facts else plan.digest
 
 
-def _error(rule: Rule, error: EvalError) -> Deny:
-    reason = f"Rule {rule.id} could not be judged: {error.message}."
-    if error.lookup is not None:
-        return Deny("policy.lookup_failed", reason, "Try again later.", "later", rule.id)
-    return Deny("policy.error", reason, "", "no", rule.id)
-
-
-def _said(rule: Rule, course: _Course) -> Deny:
-    env = course.env_of(rule)
-    reason = rule.say.fill(env) if rule.say else f"Refused, because: {rule.words}."
-    fix = rule.fix.fill(env) if rule.fix else ""
-    return Deny("policy.rule", reason, fix, "changed" if fix else "no", rule.id)
-
-
-def _not_allowed(call: ToolCall) -> Deny:
-    reason = f"No rule allows {call.user} with agent {call.agent} to use {call.tool}."
-    return Deny("policy.not_allowed", reason, "Ask whoever owns the policy for this agent.")
-
-
-def _combined(course: _Course) -> Verdict:
-    asks = [rule for rule in course.fired if rule.kind == "ask"]
-    if not asks:
-        return Allow(course.call.arguments)
-    return RequireApproval(tuple(_demand(rule, course) for rule in asks), course.call.arguments)
-
-
-def _demand(rule: Rule, course: _Course) -> Demand:
-    if rule.demand is None:
-        raise _Denied(_error(rule, EvalError("it asks nobody")))
-    why = rule.say.fill(course.env_of(rule)) if rule.say else f"{rule.words or 'Every such call'}."
-    return replace(rule.demand, why=why)
-
-
-def _shares(course: _Course, zone: ZoneInfo) -> tuple[Share, ...]:
-    return tuple(_share(rule, rule.counted, course, zone) for rule in course.fired if rule.counted)
-
-
-def _share(rule: Rule, counted: Counted, course: _Course, zone: ZoneInfo) -> Share:
-    env = course.env_of(rule)
-    try:
-        keys = [runtime.shown(runtime.needed(code.run(env), code.label)) for code in counted.keys]
-    except EvalError as error:
-        raise _Denied(_error(rule, error)) from None
-    since, slides, ends = window(counted.window, course.call.at, zone)
-    return Share(
-        rule=rule.id,
-        key=json.dumps(keys),
-        most=counted.most,
-        since=since,
-        window=slides,
-        ends=ends,
-        text=counted.text,
+def _decided(
+    verdict: Verdict,
+    plan: Plan | None,
+    course: Course,
+    changed: Mapping[str, Json] | None = None,
+    observed: tuple[str, ...] = (),
+) -> Decision:
+    found = sorted(course.answers.items()) if course.answers else ()
+    read = {f"{file}/{name}": said for (file, name), said in found if not isinstance(said, FailedLookup)}
+    basis = Basis(
+        generation=course.room.generation,
+        rules=_rechecked(plan, course) if plan else "",
+        fired=tuple(rule.id for rule in course.fired),
+        facts=course.facts,
+        answers=read,
+        shares=() if isinstance(verdict, Deny | Divert) else tuple(course.shares),
+        observed=observed,
     )
-
-
-def _decided(verdict: Verdict, basis: Basis, course: _Course) -> Decision:
-    fired = tuple(rule.id for rule in course.fired)
-    read = {
-        f"{file}/{name}": answer
-        for (file, name), answer in sorted(course.answers.items())
-        if not isinstance(answer, FailedLookup)
-    }
-    basis = replace(basis, fired=fired, facts=dict(course.facts), answers=read)
-    return Decision(verdict, basis, tuple(course.heard.values()))
+    return Decision(verdict, basis, tuple(course.heard.values()), changed)

@@ -4,13 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from lockkeep.model import Integration
-from lockkeep.policy.positions import Listing, Node, Problems, Text, nearest
+from lockkeep.policy.positions import Listing, Node, Problems, Text
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.reading import INTEGRATION as NAME
-from lockkeep.policy.reading import Reader, begins, text_of
+from lockkeep.policy.reading import Reader, begins, text_of, zone_of
 
 ENTRY = ("command", "env", "url", "auth", "in_process", "server", "alias", "timeout")
 SECRET = re.compile(r"(?i)(token|secret|password|key|bearer)")
@@ -41,16 +40,7 @@ def read(root: Node, problems: Problems) -> GatewayFile:
 
 
 def _zone(node: Text | None, problems: Problems) -> str:
-    if node is None:
-        return "UTC"
-    try:
-        ZoneInfo(node.text)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        close = nearest(node.text, available_timezones())
-        hint = close if close.startswith("did you mean") else "write an IANA name, as in Europe/Berlin"
-        problems.add(node.place, f"'{node.text}' is no time zone", hint)
-        return "UTC"
-    return node.text
+    return str(zone_of(node, problems) or "UTC") if node is not None else "UTC"
 
 
 def _integrations(node: Node | None, problems: Problems) -> list[Integration]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
+from time import monotonic
 
 import anyio
 
@@ -11,8 +12,26 @@ from lockkeep.policy import runtime
 from lockkeep.policy.rules import Lookup
 from lockkeep.policy.runtime import MISSING, Env, EvalError, FailedLookup, Value
 
+MOST_KEPT = 1_000
 LookUp = Callable[[str, Mapping[str, Json], float], Awaitable[Json]]
 Key = tuple[str, str]  # file and name
+
+
+class Kept:
+    """Answers that stay good for a while, where a look-up's `cache` says so."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, tuple[float, Json]] = {}
+
+    def fresh(self, question: str, seconds: float) -> Json:
+        """The answer, or None if there is none of the last `seconds`."""
+        at, answer = self._answers.get(question, (0.0, None))
+        return answer if answer is not None and monotonic() - at <= seconds else None
+
+    def keep(self, question: str, answer: Json) -> None:
+        if len(self._answers) >= MOST_KEPT:
+            self._answers.clear()
+        self._answers[question] = monotonic(), answer
 
 
 async def answers(
@@ -21,6 +40,7 @@ async def answers(
     env: Env,
     look_up: LookUp,
     given: Mapping[str, Value] | None,
+    kept: Kept | None = None,
 ) -> dict[Key, Value]:
     """An answer or a failure for each of them. `given` stands in for the integrations in tests and for past calls."""
     if given is not None:
@@ -32,10 +52,20 @@ async def answers(
     while ready := [key for key in sorted(left) if _is_ready(key, lookups, left)]:
         questions = {key: _question(key, lookups[key], env, found) for key in ready}
         asked = {key: each for key, each in questions.items() if isinstance(each, str)}
+        longest = {
+            question: min(lookups[key].cache for key in asked if asked[key] == question)
+            for question in asked.values()
+        }
+        for question, seconds in longest.items():
+            if kept is not None and seconds and (answer := kept.fresh(question, seconds)) is not None:
+                made.setdefault(question, answer)
         async with anyio.create_task_group() as group:
             for question in sorted(set(asked.values()) - made.keys()):
                 timeout = max(lookups[key].timeout for key in asked if asked[key] == question)
                 group.start_soon(_ask, question, timeout, look_up, made)
+        for question, seconds in longest.items():
+            if kept is not None and seconds and not isinstance(made.get(question), FailedLookup):
+                kept.keep(question, made.get(question))
         for key, question in questions.items():
             failed = FailedLookup(key[1], "it was not made")
             found[key] = (

@@ -1,6 +1,6 @@
 """Manifests: what each tool does. Files beat the server's own word; both count only as accepted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lockkeep.model import RISKS, Amount, Arguments, Json, Tool
@@ -100,9 +100,6 @@ def read(root: Node, problems: Problems) -> tuple[str, Mapping[str, Mapping[str,
 def effects(tool: Tool) -> Effects:
     """The manifest's expressions, checked against the tool's schema; raises Unreadable if they do not fit."""
     scope, many = arguments_of(tool), operations(tool)
-    queue: Json = tool.effect.get("queue")
-    if queue is not None and not (is_object(queue) and is_object(queue.get("with"))):
-        raise Unreadable(0, "queue is {with: {argument: value}}", "queue: {with: {paused: =args.paused}}")
     each = {one.name: _effects(one.entry, scope) for one in many.all} if many else {}
     return replace(_effects(tool.effect, scope), operations=many, of_operation=each)
 
@@ -127,11 +124,15 @@ def _effects(entry: Mapping[str, Json], scope: Scope) -> Effects:
 def judge(expression: str, values: Mapping[str, Json]) -> bool:
     """A manifest's yes-or-no expression over named values of open shape; no answer is no."""
     try:
-        tree = parse(expression)
-        code = Checker().condition(tree, lenient(_open(values), tree))
-        return bool(code.run({**values, STEPS: [MOST_STEPS]}))
+        return bool(condition(expression, values).run({**values, STEPS: [MOST_STEPS]}))
     except (Unreadable, EvalError):
         return False
+
+
+def condition(expression: str, names: Iterable[str]) -> Code:
+    """A yes-or-no expression over values of open shape with these names; raises Unreadable."""
+    tree = parse(expression)
+    return Checker().condition(tree, lenient(_open(names), tree))
 
 
 def filled(template: Json, values: Mapping[str, Json]) -> Json:
@@ -158,14 +159,14 @@ def plain(node: Node) -> Json:
     return {key.text: plain(value) for key, value in node.entries}
 
 
-def _open(values: Mapping[str, Json]) -> Scope:
+def _open(names: Iterable[str]) -> Scope:
     def value(name: str) -> Run:
         def run(env: Env) -> Value:
             return env[name]
 
         return run
 
-    return Scope({name: (Root((name,), ANY, value(name)),) for name in values})
+    return Scope({name: (Root((name,), ANY, value(name)),) for name in names})
 
 
 def _code(expression: Json, what: str, scope: Scope) -> Code | None:

@@ -66,6 +66,10 @@ def _comparable(tree: Binary, left: Code, right: Code) -> None:
             raise Unreadable(
                 bare.at, f"an amount of money is compared with the bare number{shown}", _currency_hint(bare)
             )
+    elif "table" in kinds:
+        if not kinds & {"money", "any"}:
+            hint = "a table stands beside an amount: amount > name_of_table"
+            raise Unreadable(tree.at, f"{left.type} is compared with {right.type}", hint)
     elif len(kinds) > 1 and "any" not in kinds:
         raise Unreadable(tree.at, f"{left.type} is compared with {right.type}")
     if left.literal and right.literal and kinds == {"money"}:

@@ -1,24 +1,45 @@
 """people.yaml: people, groups, and who may do what to the gateway itself. Roles come from nowhere else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
 
 from lockkeep.model import Person
+from lockkeep.policy.hours import Hours, hours_of
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Problems, Text, nearest
-from lockkeep.policy.reading import Reader, version
+from lockkeep.policy.reading import Reader, texts_of, version, zone_of
 
-DUTIES = ("activate", "accept", "kill", "resume", "resolve")
+DUTIES = ("activate", "accept", "promote", "kill", "resume", "resolve")
+GROUP = ("roles", "hours", "tz")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class People:
     """Everybody, with the roles their groups give."""
 
     persons: Mapping[str, Person] = field(default_factory=dict[str, Person])
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])  # group -> roles
     duties: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])  # duty -> groups
+    working: Mapping[str, tuple[Hours, ZoneInfo | None]] = field(
+        default_factory=dict[str, "tuple[Hours, ZoneInfo | None]"]
+    )  # group -> its hours, on the clock of its zone (or of the gateway's)
     resume_self: bool = False
+
+    @cached_property
+    def accounts(self) -> Mapping[str, Person]:
+        """`crm:rep_7` -> the person it belongs to."""
+        return {account: person for person in self.persons.values() for account in person.accounts}
+
+    def after(self, groups: Iterable[str], start: datetime, seconds: float, zone: ZoneInfo) -> datetime:
+        """When that much of these groups' working time has gone by; of several, the last to end counts."""
+        ends: list[datetime] = []
+        for group in groups:
+            hours, own = self.working.get(group, (Hours(), None))
+            ends.append(hours.after(start.astimezone(own or zone), seconds).astimezone(UTC))
+        return max(ends, default=start + timedelta(seconds=seconds))
 
     def roles(self, user: str) -> frozenset[str]:
         person = self.persons.get(user)
@@ -46,7 +67,26 @@ def read(root: Node, problems: Problems) -> People:
             for duty in DUTIES
             if inner.get(duty) is not None
         }
-    return People(persons=persons, groups=groups, duties=duties, resume_self=reader.flag("resume_self"))
+    working = _working(reader.get("groups"), problems)
+    return People(
+        persons=persons, groups=groups, duties=duties, working=working, resume_self=reader.flag("resume_self")
+    )
+
+
+def _working(node: Node | None, problems: Problems) -> dict[str, tuple[Hours, ZoneInfo | None]]:
+    """The hours of the groups that name some."""
+    found: dict[str, tuple[Hours, ZoneInfo | None]] = {}
+    for name, value in node.entries if isinstance(node, Node_) else ():
+        hours, tz = (value.get("hours"), value.get("tz")) if isinstance(value, Node_) else (None, None)
+        texts = texts_of(hours, "'hours'", problems) if hours is not None else ()
+        zone = zone_of(tz, problems) if isinstance(tz, Text) else None
+        if texts:
+            found[name.text] = hours_of(texts, problems), zone
+        elif tz is not None:
+            problems.add(
+                tz.place, f"group {name.text} has a zone and no hours", "add hours: mon-fri 08:00-18:00"
+            )
+    return found
 
 
 def _groups(node: Node | None, problems: Problems) -> dict[str, frozenset[str]] | None:
@@ -60,7 +100,7 @@ def _groups(node: Node | None, problems: Problems) -> dict[str, frozenset[str]] 
         if isinstance(value, Text) and value.value is None:
             found[name.text] = frozenset({name.text})
             continue
-        inner = Reader(value, f"group {name.text}", problems, ("roles",))
+        inner = Reader(value, f"group {name.text}", problems, GROUP)
         roles = inner.some("roles")
         found[name.text] = frozenset(role.text for role in roles) or frozenset({name.text})
     return found

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from lockkeep.policy.positions import Listing, Mapping, Node, Place, Problems, Text, nearest
 
@@ -157,6 +158,17 @@ def seconds_of(node: Text, problems: Problems) -> float | None:
     if not seconds:
         problems.add(node.place, "a duration of nothing", "leave it out, or write at least 1s")
     return float(seconds) if seconds else None
+
+
+def zone_of(node: Text, problems: Problems) -> ZoneInfo | None:
+    """An IANA time zone, or None and what is wrong."""
+    try:
+        return ZoneInfo(node.text)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        close = nearest(node.text, available_timezones())
+        hint = close if close.startswith("did you mean") else "write an IANA name, as in Europe/Berlin"
+        problems.add(node.place, f"'{node.text}' is no time zone", hint)
+        return None
 
 
 def version(reader: Reader) -> None:

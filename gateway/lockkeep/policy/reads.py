@@ -1,28 +1,36 @@
 """The look-ups of one file, compiled for one tool as its rules come to need them."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from lockkeep.model import Json, Tool
+from lockkeep.model import Demand, Json, Tool
 from lockkeep.policy import forms
 from lockkeep.policy.check import Checker
 from lockkeep.policy.checked import Code, Scope
 from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.parser import Attr, Lit, Name, Tree, names_in, parse_lookup
+from lockkeep.policy.parser import Attr, Lit, Name, Tree, names_in, parse, parse_lookup
+from lockkeep.policy.people import People
 from lockkeep.policy.positions import Text, nearest
-from lockkeep.policy.rules import Lookup
+from lockkeep.policy.rules import Asked, Lookup
 from lockkeep.policy.runtime import shown
 from lockkeep.policy.scope import scope_of
 from lockkeep.policy.types import Type, of_answer, of_schema
 
+EXPIRES = 8 * 3600.0
+TOOL = re.compile(r"[a-z][a-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*")
+
 
 class Says(Protocol):
-    """Where mistakes are told, and which tools read."""
+    """Where mistakes are told, which tools read, and who there is."""
 
     def say(
         self, at: Text, message: str, hint: str = "", *, offset: int | None = None, tool: str = ""
     ) -> None: ...
     def read_tool(self, at: Text, name: str) -> Tool | None: ...
+    def known(self, names: Iterable[Text], there: Iterable[str], what: str) -> None: ...
+    @property
+    def people(self) -> People: ...
 
 
 class Reads:
@@ -31,13 +39,15 @@ class Reads:
     def __init__(self, says: Says, file: forms.PolicyFile, tool: Tool) -> None:
         self.all, self.tool = says, tool
         self.reads = {read.name.text: read for read in file.reads}
+        self.values = file.values
+        self.file = file
         self.lookups: dict[str, Lookup] = {}
         self.types: dict[str, Type] = {}
         self.broken: set[str] = set()
         self._open: list[str] = []
 
     def scope(self) -> Scope:
-        return scope_of(self.tool, self.types, self.reads)
+        return scope_of(self.tool, self.types, self.reads, self.values)
 
     def breaks(self, tree: Tree) -> bool:
         """Whether it speaks of a look-up that was complained about already."""
@@ -59,7 +69,7 @@ class Reads:
             return
         self._open.append(name)
         try:
-            tool_name, arguments = parse_lookup(read.call.text)
+            tool_name, arguments = self._said(read)
             tool = self.all.read_tool(read.call, tool_name)
             self.needs({path for _, tree in arguments for path in names_in(tree)})
             if tool is not None and not any(self.breaks(tree) for _, tree in arguments):
@@ -70,6 +80,40 @@ class Reads:
             self._open.pop()
         if name not in self.types:
             self.broken.add(name)
+
+    def _said(self, read: forms.Read) -> tuple[str, tuple[tuple[str | None, Tree], ...]]:
+        """The tool and its arguments, from one line or from `call` and `with`."""
+        if read.arguments is None:
+            return parse_lookup(read.call.text)
+        if not TOOL.fullmatch(read.call.text.strip()):
+            raise Unreadable(0, "with 'with', call is the tool alone", "call: integration.tool")
+        return read.call.text.strip(), tuple((key.text, self._given(text)) for key, text in read.arguments)
+
+    def _given(self, text: Text) -> Tree:
+        """A text that begins with `=` is a condition, `==x` the text `=x`, anything else a literal."""
+        said = text.text
+        if text.style is None and isinstance(text.value, bool | int | float):
+            return parse(said)
+        if not said.startswith("=") or said.startswith("=="):
+            return Lit("text", said.removeprefix("=") if said.startswith("==") else said, 0)
+        try:
+            return parse(said[1:])
+        except Unreadable as error:
+            self.all.say(text, error.message, error.hint, offset=error.at + 1)
+            raise Unreadable(0, f"'{said}' cannot be read") from None
+
+    def _failed(self, read: forms.Read) -> Asked | None:
+        """Who is asked when the look-up fails: groups only, since facts are not at hand then."""
+        form = read.on_error
+        if form is None:
+            return None
+        self.all.known((*form.each, *form.any_of), self.all.people.groups, "group")
+        demand = Demand(
+            rule=f"{self.file.name}/read/{read.name.text}", each=tuple(text.text for text in form.each),
+            any_of=tuple(text.text for text in form.any_of), count=form.count, confirm=form.confirm,
+            expires=form.expires or EXPIRES, always=form.always, reason=form.reason,
+        )  # fmt: skip
+        return Asked(demand)
 
     def _add(self, read: forms.Read, tool: Tool, arguments: tuple[tuple[str | None, Tree], ...]) -> None:
         scope = self.scope()
@@ -86,7 +130,10 @@ class Reads:
         if missing:
             raise Unreadable(0, f"{tool.name} needs {', '.join(missing)}", f"write {missing[0]}=…")
         name = read.name.text
-        self.lookups[name] = Lookup(name, tool.name, found, read.timeout, read.call.text)
+        source = [read.call.text, *(f"{key.text}: {text.text}" for key, text in read.arguments or ())]
+        self.lookups[name] = Lookup(
+            name, tool.name, found, read.timeout, "; ".join(source), read.cache, self._failed(read)
+        )
         self.types[name] = of_answer(tool.output or {}).narrowed(literal)
 
     def _argument(self, tool: Tool, given: str | None, tree: Tree, scope: Scope) -> tuple[str, Code]:

@@ -3,25 +3,35 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
 from typing import Literal
 
 from lockkeep.model import Demand
 from lockkeep.policy import runtime
-from lockkeep.policy.checked import Code
+from lockkeep.policy.checked import Code, Run
+from lockkeep.policy.forms import Mode
+from lockkeep.policy.generate import generated
+from lockkeep.policy.hours import Hours
 from lockkeep.policy.positions import Place
-from lockkeep.policy.runtime import Env, EvalError
+from lockkeep.policy.runtime import Env, EvalError, Money, Table
 
-Kind = Literal["allow", "deny", "ask", "limit"]
+Kind = Literal["allow", "deny", "people", "ask", "limit"]
 HOLE = re.compile(r"\{([^{}]*)\}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Condition:
     """One checked condition with its own words."""
 
     code: Code
     text: str
     place: Place
+
+    @cached_property
+    def run(self) -> Run:
+        """The condition as one generated function; made when the first call needs it."""
+        return generated([self.code])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +85,77 @@ class Who:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """A limit's number, window and keys."""
+class Someone:
+    """`person:owner_id`, `manager-of:owner_id`: a person an account in a field stands for."""
 
-    most: int
+    code: Code
+    integration: str  # where the field comes from, and with it the account
+    manager: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom to ask. `someone` works out the names in the demand that stand for a field."""
+
+    demand: Demand
+    someone: Mapping[str, Someone] = field(default_factory=dict[str, Someone])
+    recheck: tuple[Code, ...] = ()
+
+    @property
+    def reads(self) -> frozenset[str]:
+        codes = (*(each.code for each in self.someone.values()), *self.recheck)
+        return frozenset[str]().union(*(code.reads for code in codes))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A limit's number, window and keys. What is summed: `of`, or nothing for a number of calls."""
+
+    most: int | Money | Table
+    of: Code | None
     window: str
     keys: tuple[Code, ...]
     text: str
+    full: Asked | None = None  # who may let it pass when it is full
+    to: tuple[str, ...] = ()  # or who takes over then
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An argument is cut to a maximum: a number, or money in the currency it comes in."""
+
+    rule: str
+    applies: Applies
+    argument: str  # the field that is changed
+    value: Code  # what it is now
+    most: int | float | Money | Table
+    mode: Mode
+    until: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What of an answer is shown: one file's result rules for one tool."""
+
+    rule: str
+    applies: Applies
+    hide: tuple[str, ...]
+    detect: tuple[str, ...]
+    withhold: tuple[Condition, ...]
+    flag: tuple[Condition, ...]
+    mode: Mode
+    until: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """Who may undo, how long, and who must agree; narrows what the manifest says."""
+
+    rule: str
+    applies: Applies
+    who: frozenset[str]
+    within: float | None
+    asked: Asked | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +173,26 @@ class Rule:
     say: Template | None = None
     fix: Template | None = None
     who: Who = field(default_factory=Who)
-    demand: Demand | None = None
+    asked: Asked | None = None
     counted: Counted | None = None
-
-    @property
-    def reads(self) -> frozenset[str]:
-        return self.told.union(*(condition.code.reads for condition in (*self.when, *self.unless)))
+    to: tuple[str, ...] = ()  # whose desk takes over
+    mode: Mode = "enforce"
+    until: date | None = None  # the last day in force, in the gateway's zone
+    hours: tuple[Hours, ...] = ()  # all of them hold when it speaks
 
     @property
     def told(self) -> frozenset[str]:
-        """The look-ups its texts speak of."""
-        return frozenset[str]().union(*(text.reads for text in (self.say, self.fix) if text))
+        """The look-ups its texts and its people need."""
+        texts = frozenset[str]().union(*(text.reads for text in (self.say, self.fix) if text))
+        full = self.counted.full if self.counted else None
+        return texts.union(*(asked.reads for asked in (self.asked, full) if asked))
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Every look-up of its conditions, numbers, texts and people."""
+        of = (self.counted.of,) if self.counted and self.counted.of else ()
+        conditions = (condition.code for condition in (*self.when, *self.unless))
+        return self.told.union(*(code.reads for code in (*conditions, *of)))
 
     @property
     def words(self) -> str:
@@ -128,6 +211,8 @@ class Lookup:
     arguments: Mapping[str, Code]
     timeout: float
     source: str
+    cache: float = 0.0  # seconds an answer stays good for the same arguments
+    failed: Asked | None = None  # who is asked when it fails
 
     @property
     def reads(self) -> frozenset[str]:
@@ -139,7 +224,17 @@ class ToolRules:
     """Everything that is said about one tool; look-ups are kept apart by the file that declares them."""
 
     rules: tuple[Rule, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    shown: tuple[Shown, ...] = ()
+    undo: tuple[TakenBack, ...] = ()
     lookups: Mapping[tuple[str, str], Lookup] = field(default_factory=dict[tuple[str, str], Lookup])
+
+    def with_more(self, other: "ToolRules") -> "ToolRules":
+        """What two blocks say adds up."""
+        return ToolRules(
+            self.rules + other.rules, self.cuts + other.cuts, self.shown + other.shown, self.undo + other.undo,
+            {**self.lookups, **other.lookups},
+        )  # fmt: skip
 
 
 def needed_by(

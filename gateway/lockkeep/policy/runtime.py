@@ -14,6 +14,7 @@ from lockkeep.policy.values import (
     FailedLookup,
     Missing,
     Money,
+    Table,
     Unclear,
     Value,
     as_json,
@@ -42,7 +43,7 @@ STEPS = "$steps"
 MOST_STEPS = 20_000
 ITEMS_PER_STEP = 5  # `in` walks a list, too
 __all__ = [
-    "LONGEST", "MISSING", "MOST_STEPS", "STEPS", "Env", "EvalError", "FailedLookup", "Missing", "Money", "Unclear", "Value",
+    "LONGEST", "MISSING", "MOST_STEPS", "STEPS", "Env", "EvalError", "FailedLookup", "Missing", "Money", "Table", "Unclear", "Value",
     "add", "among", "as_json", "attribute", "bounded", "converted", "divide", "is_array", "is_object", "kind_of", "like",
     "money_view", "multiply", "needed", "number", "ordered", "plain", "remainder", "rounded", "same", "shown", "size",
     "step", "text", "time", "touched", "truth",
@@ -52,7 +53,7 @@ __all__ = [
 def same(left: Value, right: Value) -> bool:
     """Equality; money of two currencies, or values of two kinds, have no answer."""
     left, right = needed(left, "a value"), needed(right, "a value")
-    if isinstance(left, Money) or isinstance(right, Money):
+    if isinstance(left, Money | Table) or isinstance(right, Money | Table):
         return _of_money(left, right, operator.eq)
     if kind_of(left) != kind_of(right):
         raise EvalError(f"{kind_of(left)} is compared with {kind_of(right)}")
@@ -86,7 +87,7 @@ def among(item: Value, items: Value, env: Env) -> bool:
 
 def ordered(op: Callable[[Any, Any], bool]) -> Callable[[Value, Value], bool]:
     def compare(left: Value, right: Value) -> bool:
-        if isinstance(left, Money) or isinstance(right, Money):
+        if isinstance(left, Money | Table) or isinstance(right, Money | Table):
             return _of_money(left, right, op)
         kind = kind_of(left)
         if kind != kind_of(right) or kind not in ("number", "time", "duration", "text"):
@@ -101,7 +102,11 @@ def _zero(value: Value) -> bool:
 
 
 def _of_money(left: Value, right: Value, op: Callable[[Any, Any], bool]) -> bool:
-    """Both of one currency; 0 needs none."""
+    """Both of one currency; 0 needs none; a table stands for its entry of the other side's currency."""
+    if isinstance(left, Table) and isinstance(right, Money):
+        left = left.entry(right.currency)
+    elif isinstance(right, Table) and isinstance(left, Money):
+        right = right.entry(left.currency)
     if isinstance(left, Money) and isinstance(right, Money):
         if left.currency != right.currency:
             raise EvalError(f"{left.currency} is compared with {right.currency}")

@@ -6,17 +6,25 @@ from dataclasses import replace
 from lockkeep.model import Json, Tool, is_object
 from lockkeep.policy import runtime
 from lockkeep.policy.checked import Root, Run, Scope
+from lockkeep.policy.constants import type_of
 from lockkeep.policy.parser import Tree, names_in
 from lockkeep.policy.runtime import Env, FailedLookup, Value, is_array
 from lockkeep.policy.types import ANY, MONEY, TEXT, TIME, Type, of_schema
 from lockkeep.upstream.exported import exported_schema
 
-LONG = ("args", "call", "read")  # the first words of long forms: never anything else
+LONG = ("args", "call", "read", "values")  # the first words of long forms: never anything else
 USER = Type(
     "object", fields={"id": TEXT, "roles": Type("list", item=TEXT), "manager": replace(TEXT, maybe=True)}
 )
 TOOL = Type("object", fields={"name": TEXT, "operation": TEXT, "integration": TEXT, "class": TEXT})
-RUN = Type("object", maybe=True, fields={"id": TEXT, "step": replace(TEXT, maybe=True)})
+RUN = Type(
+    "object",
+    maybe=True,
+    fields={
+        "id": TEXT,
+        **{name: replace(TEXT, maybe=True) for name in ("workflow", "subject", "lane", "step")},
+    },
+)
 CALLER: Mapping[str, Type] = {
     "user": USER,
     "agent": TEXT,
@@ -27,7 +35,12 @@ CALLER: Mapping[str, Type] = {
 }
 
 
-def scope_of(tool: Tool, reads: Mapping[str, Type], declared: Iterable[str] = ()) -> Scope:
+def scope_of(
+    tool: Tool,
+    reads: Mapping[str, Type],
+    declared: Iterable[str] = (),
+    values: Mapping[str, Value] | None = None,
+) -> Scope:
     """Bare and long names; a bare name with two meanings keeps both, and is an error only where it is used.
 
     `declared` are the file's look-ups: those without a type are not used for this tool, but no other thing has their name.
@@ -43,7 +56,27 @@ def scope_of(tool: Tool, reads: Mapping[str, Type], declared: Iterable[str] = ()
     for name, root in looked_up.items():
         if name not in LONG:
             names.setdefault(name, []).append(root)
+    _add_values(names, values or {})
     return Scope({name: tuple(roots) for name, roots in names.items()}, reads=looked_up)
+
+
+def with_result(scope: Scope, kind: Type) -> Scope:
+    """Where the answer is known: `result`."""
+    return scope.with_item("result", Root(("result",), kind, lambda env: env["result"]))
+
+
+def _add_values(names: dict[str, list[Root]], values: Mapping[str, Value]) -> None:
+    """Constants of the file, by their own names and as `values.x`."""
+    if not values:
+        return
+    kinds = {name: type_of(value) for name, value in values.items()}
+    names["values"] = [Root(("values",), Type("object", fields=kinds), lambda _: dict(values))]
+    for name, value in values.items():
+        names.setdefault(name, []).append(Root(("values", name), kinds[name], _constant(value)))
+
+
+def _constant(value: Value) -> Run:
+    return lambda _: value
 
 
 def arguments_of(tool: Tool) -> Scope:

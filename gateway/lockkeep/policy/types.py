@@ -9,10 +9,12 @@ from typing import Literal
 from lockkeep.model import Json
 from lockkeep.policy.runtime import is_array, is_object
 
-Kind = Literal["number", "text", "bool", "time", "duration", "money", "list", "object", "any", "null"]
+Kind = Literal[
+    "number", "text", "bool", "time", "duration", "money", "table", "list", "object", "any", "null"
+]
 WORDS: dict[str, str] = {
     "number": "a number", "text": "text", "bool": "true or false", "time": "a time", "duration": "a duration",
-    "money": "an amount of money", "list": "a list", "object": "an object", "any": "anything", "null": "null",
+    "money": "an amount of money", "table": "a table of amounts", "list": "a list", "object": "an object", "any": "anything", "null": "null",
 }  # fmt: skip
 DEEPEST = 12
 
@@ -63,8 +65,8 @@ class Type:
 
 ANY = Type("any")
 ERROR: Json = {"required": ["error"]}
-NUMBER, TEXT, BOOL, TIME, DURATION, MONEY, NULL = (
-    Type("number"), Type("text"), Type("bool"), Type("time"), Type("duration"), Type("money"), Type("null"),
+NUMBER, TEXT, BOOL, TIME, DURATION, MONEY, TABLE, NULL = (
+    Type("number"), Type("text"), Type("bool"), Type("time"), Type("duration"), Type("money"), Type("table"), Type("null"),
 )  # fmt: skip
 
 

@@ -66,6 +66,22 @@ class Money:
         return f"{sign}{whole}{f'.{rest:0{digits}}' if digits else ''} {self.currency}"
 
 
+@dataclass(frozen=True)
+class Table:
+    """One amount for each of some currencies, in minor units: the entry of the other side's currency counts."""
+
+    name: str
+    entries: Mapping[str, int]
+
+    def entry(self, currency: str) -> Money:
+        if currency not in self.entries:
+            raise EvalError(f"{self.name} has no entry for {currency}")
+        return Money(self.entries[currency], currency)
+
+    def __str__(self) -> str:
+        return " / ".join(str(Money(minor, currency)) for currency, minor in sorted(self.entries.items()))
+
+
 def is_array(value: object) -> TypeGuard[list[Json]]:
     return isinstance(value, list)
 
@@ -192,7 +208,7 @@ def kind_of(value: Value) -> str:
 
 
 KINDS: tuple[tuple[str, Any], ...] = (
-    ("bool", bool), ("number", (int, Fraction)), ("money", Money), ("text", str), ("time", datetime),
+    ("bool", bool), ("number", (int, Fraction)), ("money", Money), ("table", Table), ("text", str), ("time", datetime),
     ("duration", timedelta), ("list", list), ("object", Mapping),
 )  # fmt: skip
 
@@ -220,13 +236,15 @@ def as_json(value: Value) -> Json:
         return value.isoformat()
     if isinstance(value, Fraction):
         return float(value)
-    if isinstance(value, Money | timedelta):
+    if isinstance(value, Money | Table | timedelta):
         raise EvalError(f"{kind_of(value)} is no argument of a tool")
     return [as_json(each) for each in value] if is_array(value) else value
 
 
 def shown(value: Value) -> str:
     """For people: money with its currency, callers' values cut and without control characters."""
+    if value.__class__ is str and len(value) <= 200 and value.isprintable():
+        return value  # by far the most
     if isinstance(value, FailedLookup | Unclear) or value is MISSING or value is None:
         return "(unknown)"
     if isinstance(value, bool):

@@ -27,6 +27,12 @@ SELECT * FROM approvals WHERE state = 'approved' ORDER BY decided_at;
 -- name: approvals_overdue
 SELECT * FROM approvals WHERE (state = 'pending' AND expires_at <= :now) OR (state = 'approved' AND use_by <= :now) LIMIT 50;
 
+-- name: approvals_escalating
+SELECT * FROM approvals WHERE state = 'pending' AND demands LIKE '%"steps": [[%' LIMIT 500;
+
+-- name: approval_escalate  (guard: pending)
+UPDATE approvals SET demands = :demands WHERE id = :id AND state = 'pending';
+
 -- name: approval_agree  (guard: pending)
 UPDATE approvals SET state = 'approved', decided_at = :at, use_by = :use_by WHERE id = :id AND state = 'pending';
 

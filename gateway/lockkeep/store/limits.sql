@@ -1,10 +1,11 @@
 -- name: shares_taken
-SELECT count(*) AS taken, min(at) AS oldest FROM shares
+SELECT coalesce(sum(units), 0) AS taken, min(at) AS oldest FROM shares
  WHERE rule = :rule AND key = :key AND call != :call
    AND (at > :since OR EXISTS (SELECT 1 FROM calls WHERE id = shares.call AND state = 'pending_approval'));
 
 -- name: share_take
-INSERT INTO shares (rule, key, call, at) VALUES (:rule, :key, :call, :at) ON CONFLICT DO UPDATE SET at = excluded.at;  -- a parked call counts from when it runs
+INSERT INTO shares (rule, key, call, at, units) VALUES (:rule, :key, :call, :at, :units)
+ ON CONFLICT DO UPDATE SET at = excluded.at, units = excluded.units;  -- a parked call counts from when it runs
 
 -- name: shares_return
 DELETE FROM shares WHERE call = :call;

@@ -29,15 +29,20 @@ def migrate(db: sqlite3.Connection) -> None:
     files_ = shipped()
     if _up_to_date(db, files_):
         return
+    db.execute("PRAGMA foreign_keys = OFF")  # a table is rebuilt under those that point to it
     db.execute("BEGIN IMMEDIATE")
     try:
         for number, name, text in _missing(db, files_):
             _apply(db, number, name, text)
+        if broken := db.execute("PRAGMA foreign_key_check").fetchone():
+            raise StoreDoesNotFit(f"a row of {broken[0]} points nowhere after the migration")
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+    finally:
+        db.execute("PRAGMA foreign_keys = ON")
 
 
 def _missing(db: sqlite3.Connection, files_: list[tuple[int, str, str]]) -> list[tuple[int, str, str]]:

@@ -7,7 +7,19 @@ from typing import Any
 
 from mcp_types import CallToolResult, TextContent
 
-from lockkeep.model import Denied, Deny, Ended, Failed, Json, Outcome, Pending, Succeeded, Unknown, stamp
+from lockkeep.model import (
+    Denied,
+    Deny,
+    Diverted,
+    Ended,
+    Failed,
+    Json,
+    Outcome,
+    Pending,
+    Succeeded,
+    Unknown,
+    stamp,
+)
 
 CALL = "lockkeep/call"
 
@@ -16,13 +28,20 @@ def answer(outcome: Outcome, url: str) -> CallToolResult:
     """The tool result for this outcome."""
     match outcome:
         case Succeeded(withheld=True):
-            text = "It happened, but its answer is withheld: it does not fit what the tool declares."
-            return told("succeeded", outcome.call, {"withheld": True, "reason": text}, text, error=True)
+            why = (
+                f"the rule {outcome.rule} keeps it back"
+                if outcome.rule
+                else "it does not fit what the tool declares"
+            )
+            text = f"It happened, but its answer is withheld: {why}."
+            return told(
+                "succeeded", outcome.call, {"withheld": True, "reason": text}, text, error=not outcome.rule
+            )
         case Succeeded():
-            return _passed_on(outcome.result, "succeeded", outcome.call, outcome.deduplicated)
+            return _passed_on(outcome.result, "succeeded", outcome)
         case Failed():
             if outcome.result is not None:
-                return _passed_on(outcome.result, "failed", outcome.call, outcome.deduplicated)
+                return _passed_on(outcome.result, "failed", outcome)
             facts = {"reason": outcome.reason, "next": "It was not applied. Calling again is safe."}
             return told(
                 "failed",
@@ -33,6 +52,8 @@ def answer(outcome: Outcome, url: str) -> CallToolResult:
             )
         case Denied():
             return denied(outcome.deny, outcome.call)
+        case Diverted():
+            return _diverted(outcome)
         case Pending():
             return _pending(outcome, url)
         case Unknown():
@@ -54,6 +75,18 @@ def denied(deny: Deny, call: str | None = None) -> CallToolResult:
     ]
     facts = {name: value for name, value in asdict(deny).items() if value is not None}
     return told("denied", call, facts, "\n".join(lines), error=True)
+
+
+def _diverted(outcome: Diverted) -> CallToolResult:
+    """An end for the agent, and no fault of its own: people go on with the case."""
+    whom = ", ".join(outcome.to)
+    next_ = "Stop here with this case and tell whom it concerns. Do not try another way."
+    facts: dict[str, Json] = {
+        "to": list(outcome.to), "reason": outcome.reason, "rule": outcome.rule, "next": next_,
+        **({"fix": outcome.fix} if outcome.fix else {}),
+    }  # fmt: skip
+    lines = [f"DIVERTED rule={outcome.rule} retry=no", outcome.reason, f"People take over: {whom}.", next_]
+    return told("diverted", outcome.call, facts, "\n".join(lines), error=True)
 
 
 def told(
@@ -113,7 +146,7 @@ def _unknown(outcome: Unknown) -> CallToolResult:
     )
 
 
-def _passed_on(result: Mapping[str, Json], status: str, call: str, again: bool) -> CallToolResult:
+def _passed_on(result: Mapping[str, Json], status: str, outcome: Succeeded | Failed) -> CallToolResult:
     """The server's own answer, with our line in its `_meta`."""
     kept = {
         name: value for name, value in result.items() if name in ("content", "structuredContent", "isError")
@@ -121,7 +154,9 @@ def _passed_on(result: Mapping[str, Json], status: str, call: str, again: bool) 
     passed = CallToolResult.model_validate({"content": [], **kept})
     if not passed.content and passed.structured_content is not None:
         passed.content = [TextContent(text=_compact(passed.structured_content))]
-    passed.meta = _meta(status, call, again)
+    passed.meta = _meta(status, outcome.call, outcome.deduplicated)
+    if outcome.flags:
+        passed.meta[CALL]["flagged"] = list(outcome.flags)
     return passed
 
 

@@ -46,6 +46,7 @@ class Surface:
     """What the handlers need, bound once in app.py."""
 
     run: Callable[[Request, Progress], Awaitable[Outcome]]
+    shown: Callable[[Outcome], Awaitable[Outcome]]  # what result rules let callers see
     rules: Callable[[], PolicySet | None]
     ledger: Ledger
     holds: Holds
@@ -92,7 +93,7 @@ class Surface:
         """Never raises: an exception's text would reach the caller on the older revisions."""
         try:
             if params.name == offers.STATUS.name:
-                return self._status(params.arguments or {})
+                return await self._status(params.arguments or {})
             if params.name == offers.WAIT.name:
                 return await self._wait(context, params.arguments or {})
             return await self._call(context, params)
@@ -120,18 +121,18 @@ class Surface:
                 outcome = await self.holds.hold(
                     outcome, caller=caller, limit=self.hold_s, tell=_teller(context)
                 )
-            return answer(outcome, self.url)
+            return answer(await self.shown(outcome), self.url)
         except Exception:  # it may have been sent: "nothing was sent" would be a lie from here on
             logger.exception("call %s has an outcome that could not be told", request.id)
             return answer(Unknown(call=outcome.call or request.id), self.url)
 
-    def _status(self, arguments: Mapping[str, Json]) -> CallToolResult:
+    async def _status(self, arguments: Mapping[str, Json]) -> CallToolResult:
         """Answered also while a switch is thrown, since it explains the switch."""
         own = self._own()
         if arguments.keys() - {"id"} or not isinstance(arguments.get("id", ""), str):
             return denied(_bad("lockkeep_status takes nothing, or the id of a call or approval."))
         name = arguments.get("id")
-        return plain(own.one(name) if name else own.overview())
+        return plain(await own.one(name, self.shown) if name else own.overview())
 
     async def _wait(self, context: Context, arguments: Mapping[str, Json]) -> CallToolResult:
         """The original tool's result once it was executed."""
@@ -151,7 +152,7 @@ class Surface:
             return plain(NOT_YOURS)
         caller = f"{own.user}/{own.agent}"
         outcome = await self.holds.hold(outcome, caller=caller, limit=float(limit), tell=_teller(context))
-        return answer(outcome, self.url)
+        return answer(await self.shown(outcome), self.url)
 
     def _own(self) -> Own:
         user, agent = _caller()

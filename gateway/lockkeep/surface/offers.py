@@ -27,7 +27,7 @@ PENDING: Mapping[str, Json] = {
 NOT_DONE: Mapping[str, Json] = {
     "type": "object",
     "properties": {
-        "status": {"enum": ["denied", "failed", "unknown", "expired", "cancelled", "succeeded"]},
+        "status": {"enum": ["denied", "diverted", "failed", "unknown", "expired", "cancelled", "succeeded"]},
         "reason": {"type": "string"},
     },
     "required": ["status"],
@@ -69,7 +69,9 @@ def offer(tool: Tool, schema: Mapping[str, Json], rules: ToolRules) -> Offer:
         title=tool.title,
         description=tool.description,
         input_schema=dict(schema),
-        output_schema=_output(tool, can_be_held),
+        output_schema=_output(tool, can_be_held)
+        if not rules.shown or tool.output is None
+        else {"type": "object"},
         annotations=_annotations(tool),
     )
 

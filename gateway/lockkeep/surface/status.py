@@ -1,10 +1,10 @@
 """`lockkeep_status` and `lockkeep_wait`: what a caller may know of its own calls, and only of those."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from lockkeep.ledger import Ledger, calls, switches
-from lockkeep.model import Denied, Failed, Json, Outcome, Succeeded, moment, stamp
+from lockkeep.model import Denied, Diverted, Failed, Json, Outcome, Succeeded, moment, stamp
 from lockkeep.store import Row, Tx
 
 MOST = 20
@@ -51,12 +51,12 @@ class Own:
             else "Nothing waits for people.",
         }
 
-    def one(self, name: str) -> Mapping[str, Json]:
+    async def one(self, name: str, shown: Callable[[Outcome], Awaitable[Outcome]]) -> Mapping[str, Json]:
         """One call or approval of this caller; someone else's and unknown ones look alike."""
         call = self.call_of(name)
         if call is None:
             return NOT_YOURS
-        outcome = calls.recorded(self.read, call)
+        outcome = await shown(calls.recorded(self.read, call))
         found = {"found": True, "kind": "approval" if name.startswith("apr") else "call", **self._call(call)}
         if call["settled_at"]:
             found |= {"at": call["settled_at"], "outcome": _told(outcome)}
@@ -94,4 +94,6 @@ def _told(outcome: Outcome) -> Json:
         return {"status": "succeeded", "result": outcome.result.get("structuredContent")}
     if isinstance(outcome, Denied):
         return {"status": "denied", "code": outcome.deny.code, "reason": outcome.deny.reason}
+    if isinstance(outcome, Diverted):
+        return {"status": "diverted", "to": list(outcome.to), "reason": outcome.reason}
     return {"status": "failed", "reason": outcome.reason} if isinstance(outcome, Failed) else None

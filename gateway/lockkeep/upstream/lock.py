@@ -1,15 +1,19 @@
 """The catalog as accepted: catalog.lock.json, which people read in a diff and keep under version control."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from difflib import SequenceMatcher
 from typing import Literal, cast
 
 from lockkeep.errors import Conflict, LockkeepError
 from lockkeep.model import RISKS, Json, Tool, Tools
 from lockkeep.upstream.catalog import Proposal, bad_names
+from lockkeep.upstream.listing import Listed
 
 FORMAT = 1
+NEARLY = 0.75  # of the words of two descriptions
+MOST_WORDS = 300  # compared of each; the time for it grows faster than the text
 _FIELDS = tuple(f.name for f in fields(Tool))
 _SHOWN = ("server_name", "exported", "title", "description", "input", "output", "annotations", "effect")
 _NOTHING = "(absent)"
@@ -92,7 +96,7 @@ def diff(lock: Lock, proposal: Proposal) -> list[Change]:
     ]
     gone = [old[name] for name in sorted(old.keys() - new.keys())]
     for tool in (new[name] for name in sorted(new.keys() - old.keys())):
-        before = next((each for each in gone if _same_tool(each, tool)), None)
+        before = _before(tool, gone)
         if before is None:
             changes.append(Change(kind="added", tool=tool.name))
             continue
@@ -136,10 +140,32 @@ def _tool(integration: str, name: str, entry: Mapping[str, Json]) -> Tool:
     return Tool(**entry)
 
 
-def _same_tool(old: Tool, new: Tool) -> bool:
-    """The server's name is the same (only our alias moved), or all but the name is."""
-    unnamed = ("title", "description", "input", "output", "annotations", "effect")
-    return old.server_name == new.server_name or all(getattr(old, f) == getattr(new, f) for f in unnamed)
+def _before(tool: Tool, gone: Sequence[Tool]) -> Tool | None:
+    """Which of the tools that are gone this one was: only our alias moved, or all but the name is nearly the same."""
+    same = next((each for each in gone if each.server_name == tool.server_name), None)
+    if same is not None:
+        return same
+    close = [each for each in gone if each.risk == tool.risk]
+    return max(
+        (each for each in close if alike(each, tool) >= NEARLY),
+        key=lambda each: alike(each, tool),
+        default=None,
+    )
+
+
+def alike(old: Tool, new: Tool | Listed) -> float:
+    """0 to 1: how much of its text a tool kept; 0 if it takes or answers something else."""
+    if (_untitled(old.input), _untitled(old.output)) != (_untitled(new.input), _untitled(new.output)):
+        return 0.0
+    if old.description == new.description:
+        return 1.0
+    words = old.description.split()[:MOST_WORDS], new.description.split()[:MOST_WORDS]
+    return SequenceMatcher(None, *words, autojunk=False).ratio()
+
+
+def _untitled(schema: Mapping[str, Json] | None) -> Mapping[str, Json]:
+    """Frameworks write the tool's name into the title of its schema."""
+    return {key: value for key, value in (schema or {}).items() if key != "title"}
 
 
 def _differ(old: Tool, new: Tool) -> bool:

@@ -1,6 +1,7 @@
 """Events become occurrences: series expanded, changed ones replaced, wall times turned into instants."""
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -13,6 +14,9 @@ from lockkeep_servers.kit.times import localise, parse_time, stamp
 
 YEAR = timedelta(days=366)
 DAY = timedelta(days=1)
+Replaced = dict[
+    str, Row
+]  # what stands in for occurrences of a series, by the instant each was first meant for
 
 
 class Repeats(Protocol):
@@ -47,7 +51,12 @@ class Occurrence:
     def busy(self) -> bool:
         return self.row["status"] != "cancelled" and not self.row["transparent"]
 
+    def instants(self) -> tuple[datetime, datetime]:
+        """Return both in UTC: Python counts and compares times of one zone by what its clock shows."""
+        return self.start.astimezone(UTC), self.end.astimezone(UTC)
+
     def overlaps(self, start: datetime, end: datetime) -> bool:
+        """Tell whether some of it falls between these instants, which are in UTC."""
         return self.start < end and start < self.end
 
 
@@ -78,32 +87,45 @@ def once(row: Row) -> tuple[datetime, datetime]:
 
 def expand(rows: Iterable[Row], begin: datetime, finish: datetime) -> list[Occurrence]:
     """Return what happens in that time, sorted by start; cancelled ones are left out."""
+    begin, finish = begin.astimezone(UTC), finish.astimezone(UTC)
     known = list(rows)
-    replaced = {(row["series_id"], row["occurrence"]): row for row in known if row["series_id"] is not None}
+    replaced: dict[str, Replaced] = {}
+    for row in known:
+        if row["series_id"] is not None:
+            replaced.setdefault(row["series_id"], {})[row["occurrence"]] = row
     found: list[Occurrence] = []
     for row in known:
         if row["series_id"] is None and row["status"] != "cancelled":
-            found += series(row, replaced, begin, finish) if row["rrule"] else [_single(row)]
+            others = replaced.get(row["id"], {})
+            found += series(row, others, begin, finish) if row["rrule"] else [_single(row)]
     seen = [one for one in found if one.overlaps(begin, finish) and one.row["status"] != "cancelled"]
     return sorted(seen, key=lambda one: (one.start.astimezone(UTC), one.event_id, one.at))
 
 
-def series(
-    row: Row, replaced: dict[tuple[str, str], Row], begin: datetime, finish: datetime
-) -> list[Occurrence]:
-    """Return the occurrences of a series: all of them, or of a foreign rule those around that time."""
+def series(row: Row, replaced: Replaced, begin: datetime, finish: datetime) -> list[Occurrence]:
+    """Return the occurrences of a series around that time, and every one that was replaced."""
     repeats: Repeats | None = row.get("repeats")
     if repeats is None:
-        return [_of_series(row, begins, replaced) for begins in walls_of(row["rrule"], wall(row["wall"]))]
+        return [_of_series(row, begins, replaced) for begins in _near(row, replaced, begin, finish)]
     walls = repeats.between(begin - timedelta(seconds=row["length_s"]), finish)
     if walls is None:
         return [_without_gap(row, begin, finish)]
     found = [_of_series(row, begins, replaced) for begins in walls]
     seen = {one.at for one in found}
-    moved = [(at, other) for (id, at), other in replaced.items() if id == row["id"] and at not in seen]
+    moved = [(at, other) for at, other in replaced.items() if at not in seen]
     return found + [
         Occurrence(other, row["id"], row["id"], at, *once(other), row["version"]) for at, other in moved
     ]
+
+
+def _near(row: Row, replaced: Replaced, begin: datetime, finish: datetime) -> list[datetime]:
+    """Return the wall times worth a closer look. No clock is a day away from UTC."""
+    walls, length = walls_of(row["rrule"], wall(row["wall"])), timedelta(seconds=row["length_s"])
+    first, last = (each.astimezone(UTC).replace(tzinfo=None) for each in (begin - DAY, finish + DAY))
+    low, high = bisect_left(walls, first, key=lambda each: each + length), bisect_right(walls, last)
+    moved = [parse_time(at).replace(tzinfo=None) for at in replaced]  # by now they may be in that time
+    apart = [each for each in walls[:low] + walls[high:] if any(abs(each - at) <= DAY for at in moved)]
+    return walls[low:high] + apart
 
 
 def _without_gap(row: Row, begin: datetime, finish: datetime) -> Occurrence:
@@ -125,10 +147,10 @@ def places(row: Row, at: datetime) -> list[tuple[int, datetime]]:
     return [(int(begins != first), begins) for begins in repeats.between(at - DAY, at + DAY) or ()]
 
 
-def _of_series(row: Row, begins: datetime, replaced: dict[tuple[str, str], Row]) -> Occurrence:
+def _of_series(row: Row, begins: datetime, replaced: Replaced) -> Occurrence:
     start, end = span(row, begins)
     at = stamp(start)
-    other = replaced.get((row["id"], at))
+    other = replaced.get(at)
     if other is not None:
         start, end = once(other)
     return Occurrence(other or row, row["id"], row["id"], at, start, end, row["version"])
@@ -141,17 +163,17 @@ def _single(row: Row) -> Occurrence:
 
 def clashes(wanted: Sequence[Occurrence], others: Sequence[Occurrence]) -> list[Occurrence]:
     """Return the busy others that any wanted busy one runs into; both sorted by start."""
-    taken = [one for one in others if one.busy]
+    taken = [(*one.instants(), one) for one in others if one.busy]
     found: list[Occurrence] = []
     first = 0
-    longest = max((one.end - one.start for one in taken), default=timedelta())
-    for mine in (one for one in wanted if one.busy):
-        while first < len(taken) and taken[first].start + longest <= mine.start:
+    longest = max((end - start for start, end, _ in taken), default=timedelta())
+    for begins, ends in (one.instants() for one in wanted if one.busy):
+        while first < len(taken) and taken[first][0] + longest <= begins:
             first += 1
-        for other in taken[first:]:
-            if other.start >= mine.end:
+        for start, end, other in taken[first:]:
+            if start >= ends:
                 break
-            if other.overlaps(mine.start, mine.end):
+            if begins < end:
                 found.append(other)
     return found
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from functools import lru_cache
 from itertools import islice
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -14,8 +15,10 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import DAILY, MONTHLY, WEEKLY, YEARLY, rrule, weekday
 
 from lockkeep_servers.kit.errors import Invalid
+from lockkeep_servers.kit.times import FIRST_YEAR, LAST_YEAR
 
 MOST = 730
+REMEMBERED = 256  # series; every look at a calendar asks for the same ones again
 FREQUENCIES: Mapping[str, Literal[0, 1, 2, 3]] = {
     "DAILY": DAILY,
     "WEEKLY": WEEKLY,
@@ -24,7 +27,8 @@ FREQUENCIES: Mapping[str, Literal[0, 1, 2, 3]] = {
 }
 DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 BYDAY = re.compile(r"([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)")
-UNTIL = re.compile(r"\d{8}(T\d{6}Z?)?")
+MONTH_DAY = re.compile(r"-?[0-9]{1,2}")
+UNTIL = re.compile(r"[0-9]{8}(T[0-9]{6}Z?)?")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ def settle_rule(text: str, start: datetime, zone: ZoneInfo) -> tuple[str, list[s
         raise Invalid({"start": "is not a day of the rule"})
     if len(walls) > MOST or (count or 0) > MOST:
         raise refuse(f"has more than {MOST} occurrences")
+    if walls[-1].year > LAST_YEAR:
+        raise refuse(f"goes on after the year {LAST_YEAR}")
     endless = until is None and count is None
     warnings = [f"The rule had no end; the series stops after {MOST} occurrences."] if endless else []
     return rule.text(len(walls)), warnings
@@ -68,8 +74,14 @@ def settle_rule(text: str, start: datetime, zone: ZoneInfo) -> tuple[str, list[s
 
 def walls_of(text: str, start: datetime) -> list[datetime]:
     """Return the wall times of a settled rule."""
+    return list(_settled(text, start))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _settled(text: str, start: datetime) -> tuple[datetime, ...]:
+    """Rule and start say it all, so what was worked out once stays true."""
     parts = _parts(text)
-    return _walls(_rule(parts), start, None, int(parts["COUNT"]))
+    return tuple(_walls(_rule(parts), start, None, int(parts["COUNT"])))
 
 
 def with_count(text: str, count: int) -> str:
@@ -99,7 +111,7 @@ def _rule(parts: Mapping[str, str]) -> Rule:
         raise refuse("holds a BYDAY that is no day, such as MO or 2TU")
     if any(len(day) > 2 for day in days) and parts["FREQ"] not in ("MONTHLY", "YEARLY"):
         raise refuse("counts days of the month or year with MONTHLY or YEARLY only")
-    if not all(day.lstrip("-").isdigit() and 1 <= abs(int(day)) <= 31 for day in month_days):
+    if not all(MONTH_DAY.fullmatch(day) and 1 <= abs(int(day)) <= 31 for day in month_days):
         raise refuse("holds a BYMONTHDAY that is not 1 to 31, or -1 to -31")
     interval = _whole(parts.get("INTERVAL", "1"), "INTERVAL")
     return Rule(parts["FREQ"], interval, days, tuple(int(day) for day in month_days))
@@ -115,6 +127,8 @@ def _until(text: str, zone: ZoneInfo) -> datetime:
     """UNTIL is a day, a wall time, or an instant in UTC; compared as a wall time."""
     if not UNTIL.fullmatch(text):
         raise refuse("needs UNTIL as 20261231 or 20261231T235959Z")
+    if not FIRST_YEAR <= int(text[:4]) <= LAST_YEAR:
+        raise refuse(f"needs an UNTIL in the years {FIRST_YEAR} to {LAST_YEAR}, or none")
     try:
         if len(text) == 8:
             return datetime.combine(datetime.strptime(text, "%Y%m%d").date(), time.max)

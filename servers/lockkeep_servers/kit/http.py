@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from ssl import SSLContext
 
 import anyio
@@ -88,8 +89,7 @@ class Http:
         if self._users == 0:
             # A connection kept from an earlier request may be closed at the other end, and a write that is lost
             # on it looks like one that was sent. So each write has a connection of its own.
-            trusted = httpx2.create_ssl_context(trust_env=False)
-            self._clients = [self._client(trusted, kept=20), self._client(trusted, kept=0)]
+            self._clients = [self._client(kept=20), self._client(kept=0)]
         self._users += 1
         try:
             yield
@@ -160,12 +160,12 @@ class Http:
                     raise _Unreadable  # a page for people, such as a login, where an answer was due
                 return Answer(response.status_code, response.headers, bytes(body))
 
-    def _client(self, trusted: SSLContext, *, kept: int) -> httpx2.AsyncClient:
+    def _client(self, *, kept: int) -> httpx2.AsyncClient:
         pool = httpx2.Limits(max_connections=20, max_keepalive_connections=kept)
         return httpx2.AsyncClient(
             auth=self._auth,
             headers=self._headers,
-            transport=self._transport or httpx2.AsyncHTTPTransport(trusted, trust_env=False, limits=pool),
+            transport=self._transport or httpx2.AsyncHTTPTransport(_trusted(), trust_env=False, limits=pool),
             timeout=httpx2.Timeout(self._limits.read_s, connect=self._limits.connect_s),
             follow_redirects=False,
             trust_env=False,
@@ -177,6 +177,12 @@ class Http:
             return _origin(httpx2.URL(url)) in self._allowed
         except httpx2.InvalidURL:
             return False
+
+
+@cache
+def _trusted() -> SSLContext:
+    """Who is believed; reading it takes longer than most requests."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _origin(url: httpx2.URL) -> Origin:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,12 +49,22 @@ def read_manifest(
 
     With `some`, not every tool is served: a toolset was chosen.
     """
-    text = path.read_text(encoding="utf-8")
-    entries = cast(dict[str, dict[str, Any]], yaml.load(text, LOADER)["tools"])  # noqa: S506  (a safe loader)
+    entries = _parsed(path.read_text(encoding="utf-8"))
     unmatched = sorted(set(tools) - set(entries) if some else set(tools) ^ set(entries))
     if unmatched:
         raise ManifestError(f"{server}: {unmatched[0]} stands in the manifest or in the code, not in both.")
     return {name: entry_of(server, name, entry) for name, entry in entries.items() if name in tools}
+
+
+def names_in(path: Path) -> list[str]:
+    """Return the tools that have an entry, whether they are served or not."""
+    return list(_parsed(path.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> Mapping[str, Mapping[str, Any]]:
+    """What the file says of each tool; parsing it costs more than the rest of a start. Nobody changes it."""
+    return cast(Mapping[str, Mapping[str, Any]], yaml.load(text, LOADER)["tools"])  # noqa: S506  (a safe loader)
 
 
 def entry_of(server: str, name: str, said: Mapping[str, Any]) -> Entry:

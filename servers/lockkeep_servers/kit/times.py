@@ -12,6 +12,7 @@ from lockkeep_servers.kit.errors import Invalid
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)")
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
+FIRST_YEAR, LAST_YEAR = 1900, 9000  # beyond them, zones and arithmetic end
 
 
 def parse_time(value: object) -> datetime:
@@ -24,6 +25,13 @@ def parse_time(value: object) -> datetime:
         return datetime.fromisoformat(value.upper().replace("Z", "+00:00"))
     except ValueError:
         raise PydanticCustomError("time", "is not a time that exists") from None
+
+
+def _in_reach(value: object) -> datetime:
+    moment = parse_time(value)
+    if isinstance(value, str) and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise PydanticCustomError("far", f"must be in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment
 
 
 def _known_zone(name: str) -> str:
@@ -39,12 +47,12 @@ def _known_zone(name: str) -> str:
 
 def stamp(moment: datetime) -> str:
     """Return the instant in UTC, to the second, as it is stored and sorted."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).isoformat()[:19]}Z"
 
 
 Moment = Annotated[
     datetime,
-    BeforeValidator(parse_time),
+    BeforeValidator(_in_reach),
     PlainSerializer(lambda moment: moment.isoformat(), return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

@@ -22,6 +22,7 @@ from lockkeep_servers.kit.results import Result
 from lockkeep_servers.kit.schema import input_schema, output_schema
 
 logger = logging.getLogger(__name__)
+VERSION = version("lockkeep")
 LARGEST_ANSWER = 400_000  # bytes of structured content; a page of capped records stays far below
 Run = Callable[[Any], Awaitable[Result]]
 
@@ -149,7 +150,7 @@ def serve(
 
     return Server(
         f"lockkeep-{name}",
-        version=version("lockkeep"),
+        version=VERSION,
         instructions=instructions,
         lifespan=lifespan,
         on_list_tools=toolserver.list,

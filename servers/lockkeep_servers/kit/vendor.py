@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from enum import Enum
+from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -155,9 +156,21 @@ class VendorReceipts:
         plan = await prepare()
         if attempt.dry_run:
             return receipt_of(plan, attempt, self._clock())
+        return await self._carried_out(attempt, plan, stored)
+
+    async def _carried_out(self, attempt: Attempt, plan: Effect, stored: Row | None) -> Receipt:
+        """From the claim to the receipt the key counts as under way here."""
+        key = attempt.key
+        if key in self._sending:
+            raise InProgress
         with _to_its_end():
-            await self._claim(attempt, plan, stored)
-            return await self._sent(attempt, plan)
+            if key:
+                self._sending.add(key)
+            try:
+                await self._claim(attempt, plan, stored)
+                return await self._sent(attempt, plan)
+            finally:
+                self._sending.discard(key or "")
 
     async def _claim(self, attempt: Attempt, plan: Effect, stored: Row | None) -> None:
         """Of all that try, one goes on from here."""
@@ -180,17 +193,15 @@ class VendorReceipts:
 
     async def _sent(self, attempt: Attempt, plan: Effect) -> Receipt:
         key = attempt.key or ""
-        self._sending.add(key)
         try:
             self._fault.hit("crash_before", attempt.tool)
             effect = await self._vendor.send(plan)
         except UnknownOutcome:
             effect = await self._after_all(key, plan)
         except ToolError:
-            await self._moved("free_receipt", key)
+            if key:
+                await self._freed(key)
             raise
-        finally:
-            self._sending.discard(key)
         receipt = await self._commit(attempt, effect)
         self._fault.hit("crash_after", attempt.tool)
         return receipt
@@ -200,7 +211,8 @@ class VendorReceipts:
         found = await self._look(plan)
         if isinstance(found, Effect):
             return found
-        await self._moved("doubt_receipt", key)
+        if key:
+            await self._doubted(key, self._presence.name)
         raise UnknownOutcome
 
     async def _commit(self, attempt: Attempt, effect: Effect) -> Receipt:
@@ -221,26 +233,36 @@ class VendorReceipts:
         if mine or attempt.key is None:
             return receipt
         stored = self.find(attempt.key)
-        return Receipt.model_validate_json(stored["receipt"]) if stored else receipt
+        return Receipt.model_validate_json(stored["receipt"]) if stored and stored["receipt"] else receipt
 
     async def _settled(self, key: str, stored: Row, *, finish: bool) -> Row | None:
         """Return the row as it stands now that the back end was looked at; None if nothing was applied."""
+        runs = self._runs(key, stored)  # before the look, which does not show what is sent after it
+        if stored["state"] == "started" and not runs:
+            row = await self._doubted(key, stored["owner"])
+            if row is None or row["state"] != "unknown":
+                return row
+            stored = row
         plan = _unpacked(stored["images"])
         found = await self._look(plan)
         attempt = Attempt(stored["tool"], key, stored["digest"], dry_run=False)
         if isinstance(found, Effect):
             await self._commit(attempt, found)
             return self.find(key)
-        if self._runs(key, stored):
+        if runs:
             return stored
         if found is Sign.PARTLY and finish:
-            with _to_its_end():
-                await self._claim(attempt, plan, stored)
-                await self._sent(attempt, plan)
+            await self._carried_out(attempt, plan, stored)
             return self.find(key)
         if found is Sign.ABSENT and self._wait_s(stored) <= 0:
             return None
-        return {**stored, "state": "unknown"}
+        return stored
+
+    async def _doubted(self, key: str, owner: str) -> Row | None:
+        """What a dead process had sent may still arrive: how late is counted from when its death was seen."""
+        at = stamp(self._clock())
+        await self._database.write(lambda tx: tx.run("doubt_receipt", key=key, owner=owner, at=at))
+        return self.find(key)
 
     async def _look(self, plan: Effect) -> Effect | Sign:
         try:
@@ -255,15 +277,14 @@ class VendorReceipts:
 
     def _wait_s(self, stored: Row) -> float:
         """Return the seconds until absence means that it was not applied."""
-        late = LATE_S if stored["state"] == "unknown" else 0
         passed = (self._clock() - parse_time(stored["at"])).total_seconds()
-        return max(late, self._settle_after_s) - passed
+        return max(LATE_S, self._settle_after_s) - passed
 
     def _shown(self, row: Row) -> Receipted:
-        if row["state"] not in OPEN:
-            return became(row)
-        wait = max(RETRY_AFTER_S, round(self._wait_s(row)))
-        return became(row).model_copy(update={"retry_after_s": wait})
+        shown = became(row)
+        if row["state"] != "unknown":
+            return shown
+        return shown.model_copy(update={"retry_after_s": max(RETRY_AFTER_S, ceil(self._wait_s(row)))})
 
     async def _close(self, key: str, stored: Row) -> Receipted:
         closed = {"gone": stored["owner"], "since": stored["at"]}
@@ -276,11 +297,9 @@ class VendorReceipts:
         row = self.find(key)
         return self._shown(row) if row else became(row)
 
-    async def _moved(self, statement: str, key: str) -> None:
-        if key:
-            values = {"key": key, "owner": self._presence.name}
-            more = {"at": stamp(self._clock())} if statement == "doubt_receipt" else {}
-            await self._database.write(lambda tx: tx.run(statement, **values, **more))
+    async def _freed(self, key: str) -> None:
+        owner = self._presence.name
+        await self._database.write(lambda tx: tx.run("free_receipt", key=key, owner=owner))
 
 
 @contextmanager

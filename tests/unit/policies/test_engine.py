@@ -10,7 +10,7 @@ from tests.unit.policies.room import A_LEAD, PAID, LookUps, call, decide, policy
 
 from lockkeep.model import Allow, Basis, Deny, RequireApproval, ToolCall
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.engine import Heard
+from lockkeep.policy.course import Heard
 
 READ = 'lead: crm.get(kind="lead", id=id)\nteam: crm.owners(active=true)'
 ASSIGN: dict[str, Any] = {"kind": "lead", "id": "l", "owner": "o"}
@@ -292,7 +292,7 @@ async def test_a_surprise_inside_a_rule_denies_with_its_name(monkeypatch: pytest
     def surprise(env: Any) -> Any:
         raise RecursionError
 
-    broken = replace(rule.when[0], code=replace(rule.when[0].code, run=surprise))
+    broken = replace(rule.when[0], code=replace(rule.when[0].code, run=surprise, op=""))
     current = replace(
         current,
         rules={

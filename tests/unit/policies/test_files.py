@@ -170,12 +170,18 @@ def write(path: Path, files: Mapping[str, str]) -> Path:
 
 
 def test_a_folder_is_its_files_by_their_paths(tmp_path: Path) -> None:
-    there = {**folder(policy("{}")), "tests/a.test.yaml": "x", "manifests/crm.yaml": "y"}
+    there = {
+        **folder(policy("{}")),
+        "tests/a.test.yaml": "x",
+        "manifests/crm.yaml": "y",
+        "workflows/a.yaml": "z",
+        "workflows/a.md": "z",
+    }
     write(tmp_path, {**there, "notes.txt": "not ours", "leads.csv": "nor this"})
     assert read_folder(tmp_path) == there
 
 
-@pytest.mark.parametrize("name", ["guard.yml", "tests/a.yml", "manifests/a.yml", "workflows/a.yaml"])
+@pytest.mark.parametrize("name", ["guard.yml", "tests/a.yml", "manifests/a.yml", "workflows/a.yml"])
 def test_a_file_that_would_be_passed_by_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadPolicySet, match=name):
         read_folder(write(tmp_path, {**FOLDER, name: "x"}))

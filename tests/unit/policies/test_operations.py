@@ -84,12 +84,6 @@ def test_each_is_an_expression_over_the_arguments() -> None:
             wide(REST, each=each)
 
 
-def test_a_queue_entry_that_says_nothing_keeps_the_set_out() -> None:
-    for queue in (True, {}, {"with": "paused"}):
-        with pytest.raises(Unreadable, match="queue is"):
-            manifest.effects(tool("hub.hold", "write", TAKES, queue=queue))
-
-
 def test_a_fact_that_an_operation_says_for_itself_is_not_the_argument_of_that_name() -> None:
     money = {"amount_minor": NUMBER, "total_minor": NUMBER, "currency": TEXT}
     said = {"minor": "args.amount_minor", "currency": "args.currency"}

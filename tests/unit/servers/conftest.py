@@ -1,10 +1,13 @@
-"""Both servers, each alone in its own folder."""
+"""Every server, each alone in its own folder."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from tests.unit.servers.bills import opened
 from tests.unit.servers.desk import Desk, open_desk
+from tests.unit.servers.office import office
+from tests.unit.servers.till import Till, open_till
 
 
 @pytest.fixture
@@ -28,6 +31,24 @@ async def ticketing(tmp_path: Path) -> AsyncGenerator[Desk]:
 @pytest.fixture
 async def carrier(tmp_path: Path) -> AsyncGenerator[Desk]:
     async with open_desk("carrier", tmp_path / "carrier") as desk:
+        yield desk
+
+
+@pytest.fixture
+async def till(tmp_path: Path) -> AsyncGenerator[Till]:
+    async with open_till(tmp_path / "commerce") as desk:
+        yield desk
+
+
+@pytest.fixture
+async def billing(tmp_path: Path) -> AsyncGenerator[Desk]:
+    async with opened(tmp_path) as desk:
+        yield desk
+
+
+@pytest.fixture
+async def notify(tmp_path: Path) -> AsyncGenerator[Desk]:
+    async with office(tmp_path) as desk:
         yield desk
 
 

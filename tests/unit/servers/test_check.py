@@ -70,7 +70,7 @@ async def checked(nursery: Nursery, *points: str, defect: str = "", **changes: A
 
 
 @pytest.fixture(scope="module")
-async def sound(nursery: Nursery) -> Report:
+async def sound(anyio_backend: str, nursery: Nursery) -> Report:  # the first to ask may be no coroutine
     return await checked(nursery)
 
 

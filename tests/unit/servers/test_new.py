@@ -24,7 +24,7 @@ def run(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["trucks", "night_shift2"])
+@pytest.mark.parametrize("name", ["night_shift2", pytest.param("trucks", marks=pytest.mark.full)])
 def test_one_file_is_bronze_and_its_own_test_passes(name: str, tmp_path: Path) -> None:
     written = one_file(name, tmp_path)
 

@@ -6,13 +6,13 @@ from typing import Any
 import anyio
 import pytest
 from tests.unit.servers.desk import Desk, open_desk
-from tests.unit.servers.writes import CHANGES, EVENT, IDS, LEAD, WRITES, Prepared, ends_it, tables
+from tests.unit.servers.writes import CHANGES, EVENT, IDS, LEAD, WRITES, Prepared, ends_it, sampled, tables
 
 KEY = "step-0001"
 NAMES = ("server", "tool", "prepared", "arguments")
-each_write = pytest.mark.parametrize(NAMES, WRITES, ids=IDS)
-each_change = pytest.mark.parametrize(NAMES, CHANGES)
-each_open_write = pytest.mark.parametrize(NAMES, [write for write in WRITES if not ends_it(write)])
+each_write = pytest.mark.parametrize(NAMES, sampled(WRITES), ids=IDS)
+each_change = pytest.mark.parametrize(NAMES, sampled(CHANGES))
+each_open_write = pytest.mark.parametrize(NAMES, sampled([write for write in WRITES if not ends_it(write)]))
 
 
 @each_write

@@ -1,10 +1,11 @@
 """One sound call of every writer, and ways to see a whole store."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.unit.servers.desk import Desk
 
 LEAD = {
@@ -87,6 +88,18 @@ CHANGES = [
     write for write in WRITES if write[1] not in CREATES and write[2] is not nothing
 ]  # a version can be expected
 IDS = [f"{server}.{tool}-{place}" for place, (server, tool, _, _) in enumerate(WRITES)]
+
+
+def sampled(writes: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """All of them in full; here the first of each tool, and every fourth."""
+    found: list[Any] = []
+    seen: set[tuple[str, ...]] = set()
+    for place, write in enumerate(writes):
+        name = tuple(part for part in write if isinstance(part, str))
+        here = name not in seen or place % 4 == 0
+        found.append(pytest.param(*write, marks=() if here else pytest.mark.full))
+        seen.add(name)
+    return found
 
 
 def ends_it(write: Write) -> bool:

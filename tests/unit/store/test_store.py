@@ -31,7 +31,7 @@ def store(tmp_path: Path):
 
 def share(tx: Tx, name: str) -> str:
     """Any write will do: a row of a limit."""
-    tx.run("share_take", rule="r", key="k", call=name, at="2027")
+    tx.run("share_take", rule="r", key="k", call=name, at="2027", units=1)
     return name
 
 
@@ -94,7 +94,7 @@ def test_a_member_of_a_batch_that_fails_takes_nothing_else_along(store: Store, f
 @pytest.mark.promise("P2")
 def test_when_the_disk_is_full_the_whole_batch_is_refused_and_nobody_is_told_it_is_done(store: Store) -> None:
     def much(tx: Tx) -> None:
-        tx.run("share_take", rule="r" * 10_000_000, key="k", call="big", at="2027")
+        tx.run("share_take", rule="r" * 10_000_000, key="k", call="big", at="2027", units=1)
 
     fill(store)
     with writer_held(store):

@@ -19,9 +19,10 @@ def embedded(settings: Settings, clock: Clock) -> EmbeddedBilling:
     fault = read_fault(settings.text("FAULT"))
     billing = EmbeddedBilling(data_folder(settings, "billing"), clock, fault)
     world = world_of(settings, clock)
-    if world is not None:
-        seed(billing.database, Stock.of(world))
-    billing.receipts.forget()
+    with billing.database.opened():
+        if world is not None:
+            seed(billing.database, lambda: Stock.of(world))
+        billing.receipts.forget()
     return billing
 
 

@@ -1,7 +1,7 @@
 """The world's payments and bills, written into an empty store in one transaction."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -30,10 +30,10 @@ class Stock:
         return cls(world.day, world.payments, world.vendors, world.purchase_orders, world.invoices)
 
 
-def seed(database: Database, stock: Stock) -> None:
-    """An empty store holds this; any other stays as it is."""
+def seed(database: Database, stock: Callable[[], Stock]) -> None:
+    """An empty store holds this, made only then; any other stays as it is."""
     with database.opened():
-        database.write_now(lambda tx: None if tx.rows("count_all")[0]["count"] else _fill(tx, stock))
+        database.write_now(lambda tx: None if tx.rows("count_all")[0]["count"] else _fill(tx, stock()))
 
 
 def _fill(tx: Transaction, stock: Stock) -> None:

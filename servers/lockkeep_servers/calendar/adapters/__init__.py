@@ -20,9 +20,10 @@ def embedded(settings: Settings, clock: Clock) -> Diary:
     """Return the calendar in its data folder; an empty one holds the diaries of the world the settings ask for."""
     diary = EmbeddedCalendar(data_folder(settings, "calendar"), clock, read_fault(settings.text("FAULT")))
     world = world_of(settings, clock)
-    if world is not None:
-        seed(diary.database, world.seed, world.day)
-    diary.receipts.forget()
+    with diary.database.opened():
+        if world is not None:
+            seed(diary.database, world.seed, world.day)
+        diary.receipts.forget()
     return diary
 
 

@@ -1,12 +1,13 @@
 """What the reading tools answer, out of events as rows and occurrences, whatever keeps them."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from lockkeep_servers.calendar import port
-from lockkeep_servers.calendar.adapters.events import FIRST_YEAR, LAST_YEAR, one_of
-from lockkeep_servers.calendar.occurrences import Occurrence, first_view
+from lockkeep_servers.calendar.adapters.events import one_of
+from lockkeep_servers.calendar.occurrences import Occurrence, first_view, span, wall
 from lockkeep_servers.calendar.recurrence import DAYS
 from lockkeep_servers.kit.cursor import read_cursor, write_cursor
 from lockkeep_servers.kit.errors import Invalid
@@ -28,8 +29,6 @@ def check_slots(ask: port.FindSlots) -> tuple[datetime, datetime]:
 
 
 def check_order(begin: datetime, finish: datetime, days: int) -> None:
-    if not all(FIRST_YEAR <= moment.year <= LAST_YEAR for moment in (begin, finish)):
-        raise Invalid({"from": "is too far away"})
     if finish <= begin:
         raise Invalid({"to": "must come after from"})
     if finish - begin > timedelta(days=days):
@@ -40,7 +39,8 @@ def slots(ask: port.FindSlots, seen: Seen, now: datetime) -> port.Slots:
     """Return times when every readable participant is free, earliest first."""
     found, unreadable = seen
     buffer = timedelta(minutes=ask.buffer_min)
-    taken = sorted((one.start - buffer, one.end + buffer) for one in found if one.busy)
+    busy = (one.instants() for one in found if one.busy)
+    taken = _merged((start - buffer, end + buffer) for start, end in busy)
     return port.Slots(slots=_free(ask, taken, max(ask.from_, now)), unreadable=unreadable)
 
 
@@ -73,8 +73,8 @@ def page(ask: port.ListEvents, found: Iterable[Occurrence]) -> port.Page:
 def found(ask: port.GetEvent, row: Row, replaced: Mapping[str, Row]) -> port.Found:
     """Return an event, or one occurrence of a series."""
     shown, at = row, row["starts"]
-    if row["rrule"] is not None and not row["all_day"]:
-        at = stamp(parse_time(first_view(row)["start"]))
+    if row["rrule"] is not None:
+        at = stamp(span(row, wall(row["wall"]))[0])
     if ask.occurrence is not None and row["rrule"] is not None:
         _, _, shown = one_of(row, ask.occurrence, replaced)
         at = stamp(ask.occurrence)
@@ -89,26 +89,55 @@ def found(ask: port.GetEvent, row: Row, replaced: Mapping[str, Row]) -> port.Fou
 
 def _free(ask: port.FindSlots, taken: list[Taken], begin: datetime) -> list[port.Slot]:
     zone, length = ZoneInfo(ask.tz), timedelta(minutes=ask.duration_min)
-    day, free = begin.astimezone(zone).date(), list[port.Slot]()
-    while day <= ask.to.astimezone(zone).date():
-        if DAYS[day.weekday()] in ask.days:
-            opens = localise(datetime.combine(day, time.fromisoformat(ask.work_start)), zone).astimezone(UTC)
-            closes = min(
-                localise(datetime.combine(day, time.fromisoformat(ask.work_end)), zone), ask.to
-            ).astimezone(UTC)
-            for start in _grid(opens, closes - length):
-                if start >= begin and not any(s < start + length and start < e for s, e in taken):
-                    free.append(_slot(start, start + length, zone))
-                if len(free) == ask.limit:
-                    return free
-        day += timedelta(days=1)
+    free = list[port.Slot]()
+    for opens, closes in _working(ask, begin, zone):
+        for start in _starts(taken, opens, max(opens, begin), closes - length, length):
+            free.append(_slot(start, start + length, zone))
+            if len(free) == ask.limit:
+                return free
     return free
 
 
-def _grid(first: datetime, last: datetime) -> Iterable[datetime]:
-    while first <= last:
-        yield first
-        first += GRID
+def _merged(times: Iterable[Taken]) -> list[Taken]:
+    """Return the times when anybody is taken, sorted and apart."""
+    found: list[Taken] = []
+    for start, end in sorted(times):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def _working(ask: port.FindSlots, begin: datetime, zone: ZoneInfo) -> Iterable[Taken]:
+    """Return the working hours of the days asked for, in UTC."""
+    day, last = begin.astimezone(zone).date(), ask.to.astimezone(zone).date()
+    opens, closes = time.fromisoformat(ask.work_start), time.fromisoformat(ask.work_end)
+    while day <= last:
+        if DAYS[day.weekday()] in ask.days:
+            first, end = (localise(datetime.combine(day, each), zone) for each in (opens, closes))
+            yield first.astimezone(UTC), min(end.astimezone(UTC), ask.to.astimezone(UTC))
+        day += timedelta(days=1)
+
+
+def _starts(
+    taken: list[Taken], opens: datetime, first: datetime, last: datetime, length: timedelta
+) -> Iterable[datetime]:
+    """Return the times on the grid of a day from which nobody is taken for that long."""
+    start = _on_grid(opens, first)
+    place = bisect_right(taken, start, key=lambda each: each[1])
+    while start <= last:
+        if place < len(taken) and taken[place][0] < start + length:
+            start = _on_grid(opens, taken[place][1])
+            place += 1
+        else:
+            yield start
+            start += GRID
+
+
+def _on_grid(opens: datetime, at: datetime) -> datetime:
+    """Return the first time on the grid of that day that is not before `at`."""
+    return opens + -((opens - at) // GRID) * GRID
 
 
 def _slot(start: datetime, end: datetime, zone: ZoneInfo) -> port.Slot:

@@ -15,7 +15,7 @@ from lockkeep_servers.calendar import port
 from lockkeep_servers.calendar.adapters import answers, effects
 from lockkeep_servers.calendar.adapters.caldav_draft import Draft, Drafts
 from lockkeep_servers.calendar.adapters.caldav_events import FileEvents
-from lockkeep_servers.calendar.adapters.caldav_rows import File, version_of
+from lockkeep_servers.calendar.adapters.caldav_rows import File, read_file, version_of
 from lockkeep_servers.calendar.adapters.caldav_server import CalDavServer, Collection
 from lockkeep_servers.calendar.adapters.caldav_steps import (
     Step,
@@ -49,7 +49,7 @@ class CalDavCalendar:
         self._http = http
         self._server = CalDavServer(http, url)
         self._database = open_database(folder / "calendar-caldav.sqlite")
-        # A CalDAV server answers a read after a write with what was written, so absence needs no waiting.
+        # A CalDAV server answers a read after a write with what was written: it needs no time to settle.
         self.receipts = VendorReceipts(
             self._database, clock, StepSender(self._server), fault, settle_after_s=0
         )
@@ -133,8 +133,8 @@ class CalDavCalendar:
         foreseen = effect(events, ask)
         drafts = Drafts(files, collection.zone, now, collection.url, uid).made(events.images)
         self._may_send(drafts)
-        if not all(file.whole for file in files.values()) and not isinstance(ask, port.CancelEvent):
-            foreseen = replace(foreseen, warnings=(*foreseen.warnings, UNREAD))
+        if not isinstance(ask, port.CancelEvent):
+            foreseen = replace(foreseen, warnings=(*foreseen.warnings, *_unread(files.values())))
         main = next((draft.href for draft in drafts if draft.file is None), drafts[0].href if drafts else "")
         steps = Steps(
             calendar=ask.calendar, mark=uid, main=main, version=foreseen.version, steps=steps_of(drafts, uid)
@@ -164,6 +164,7 @@ class CalDavCalendar:
             left.append({**step, "etag": content.etag})
         uid = _uid(attempt)
         steps = steps_back(left, uid, self._clock(), collection.zone)
+        warnings = await self._in_the_way(collection, steps)
         main = steps[0] if steps else None
         id = event_id(main["after"] or "") if main else receipt["id"]
         back = Steps(
@@ -173,7 +174,19 @@ class CalDavCalendar:
             version=receipt["version"],
             steps=steps,
         )
-        return replace(effects.restored(id, receipt["version"], receipt), images=dict(back))
+        return replace(effects.restored(id, receipt["version"], receipt, warnings), images=dict(back))
+
+    async def _in_the_way(self, collection: Collection, steps: Iterable[Step]) -> list[str]:
+        """Return the warnings of files that are put back."""
+        files = await self._server.files(collection)
+        back = {
+            step["url"]: read_file(collection.id, step["url"], "", step["after"] or "", collection.zone)
+            for step in steps
+        }
+        begin, finish = effects.year_from([row for file in back.values() for row in file.rows], self._clock())
+        before = _expanded(files.values(), begin, finish)
+        after = _expanded({**files, **back}.values(), begin, finish)
+        return [*effects.in_the_way(before, after), *_unread(files.values())]
 
     async def _read(self, calendars: Iterable[str], begin: datetime, finish: datetime) -> answers.Seen:
         """Return what happens, and the calendars of which not all could be read."""
@@ -192,6 +205,10 @@ class CalDavCalendar:
 
 def _expanded(files: Iterable[File], begin: datetime, finish: datetime) -> list[Occurrence]:
     return expand((row for file in files for row in file.rows), begin, finish)
+
+
+def _unread(files: Iterable[File]) -> list[str]:
+    return [] if all(file.whole for file in files) else [UNREAD]
 
 
 def _uid(attempt: Attempt) -> str:

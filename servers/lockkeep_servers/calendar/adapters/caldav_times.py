@@ -23,7 +23,7 @@ SAFE_RULE = re.compile(r"FREQ=(YEARLY|MONTHLY);[A-Z0-9=;,+-]*", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class When:
-    """A wall time, where it is meant, how it was written, and the instant that is."""
+    """A wall time, where it is meant, how it was written, and the instant that is, in UTC."""
 
     wall: datetime
     tz: str
@@ -33,7 +33,7 @@ class When:
 
     @classmethod
     def at(cls, wall: datetime, zone: Zone, form: Form) -> "When":
-        return cls(wall, *zone, form, localise(wall, zone[1]))
+        return cls(wall, *zone, form, localise(wall, zone[1]).astimezone(UTC))
 
     @property
     def has_name(self) -> bool:

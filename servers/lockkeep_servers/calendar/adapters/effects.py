@@ -1,7 +1,7 @@
 """What each writer of the calendar does to its events, whatever keeps them."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -106,10 +106,24 @@ def restorable(stored: Row | None, now: datetime) -> Row:
     return stored
 
 
-def restored(id: str, version: str, receipt: Mapping[str, Any]) -> Effect:
+def restored(id: str, version: str, receipt: Mapping[str, Any], warnings: Sequence[str]) -> Effect:
     """Return the effect of taking back what this receipt tells."""
     undo = Undo(possible="no", note="Make the change again instead.")
-    return Effect(id, version, receipt["after"], receipt["before"], undo=undo)
+    return Effect(id, version, receipt["after"], receipt["before"], undo, tuple(warnings))
+
+
+def year_from(rows: Iterable[Row], now: datetime) -> tuple[datetime, datetime]:
+    """Return the year in which events that are put back may be in the way."""
+    begin = max(parse_time(min((row["starts"] for row in rows), default=stamp(now))), now)
+    return begin, begin + YEAR
+
+
+def in_the_way(before: Sequence[Occurrence], after: Sequence[Occurrence]) -> list[str]:
+    """What comes back may run into what was booked since; it comes back all the same, and the caller is warned."""
+    known = {(one.event_id, *one.instants()) for one in before if one.busy}
+    back = [one for one in after if (one.event_id, *one.instants()) not in known]
+    others = [one for one in after if (one.event_id, *one.instants()) in known]
+    return _overlapping(clashes(back, others))
 
 
 @dataclass(frozen=True)
@@ -157,6 +171,8 @@ def _update_all(events: Events, row: Row, given: dict[str, Any], on_conflict: st
             _in_future(events, wanted)
         warnings += _no_overlap(events, wanted, on_conflict, lambda one: one.event_id == row["id"])
         warnings += _drop_replaced(events, row["id"], "")
+    else:
+        warnings += _unlike(events.replaced_of(row["id"]), wanted, given)
     written = events.put(row, wanted)
     return Done(written, first_view(row), first_view(written), warnings)
 
@@ -181,7 +197,8 @@ def _update_this(events: Events, row: Row, reach: Reach, given: dict[str, Any], 
 
 def _put_replacement(events: Events, row: Row, reach: Reach, wanted: Row) -> Row:
     before = reach.replaced.get(reach.row["occurrence"])
-    return events.put(before, {**wanted, "series_id": row["id"], "occurrence": reach.row["occurrence"]})
+    own = {"id": before["id"] if before else events.next_id(), "series_id": row["id"]}
+    return events.put(before, {**wanted, **own, "occurrence": reach.row["occurrence"]})
 
 
 def _update_following(
@@ -199,12 +216,13 @@ def _update_following(
             events, wanted, on_conflict, lambda one: one.event_id == row["id"] and one.at >= from_here
         )
         warnings += _drop_replaced(events, row["id"], from_here)
+    taken = [] if retimed else [one for at, one in reach.replaced.items() if at >= reach.row["occurrence"]]
+    warnings += _unlike(taken, wanted, given)
     events.put(row, {**row, "rrule": _head(row, reach)})
-    written = events.put(None, {**wanted, "id": events.next_id()})
-    if not retimed:
-        for at, one in reach.replaced.items():
-            if at >= reach.row["occurrence"]:
-                events.put(one, {**one, "series_id": written["id"]})
+    starts = min([wanted["starts"], *(one["starts"] for one in taken)])
+    written = events.put(None, {**wanted, "starts": starts, "id": events.next_id()})
+    for one in taken:
+        events.put(one, {**one, "series_id": written["id"]})
     return Done(written, first_view(rest), first_view(written), warnings)
 
 
@@ -235,6 +253,13 @@ def _drop_replaced(events: Events, series_id: str, from_here: str) -> list[str]:
     return [f"{len(lost)} single changes went back to the series."] if lost else []
 
 
+def _unlike(replaced: Iterable[Row], wanted: Row, given: Iterable[str]) -> list[str]:
+    """Occurrences with a row of their own do not follow their series, and the caller is told how many."""
+    own = [one for one in replaced if one["status"] != "cancelled" and one.get("part", 0) is not None]
+    count = sum(any(one[name] != wanted[name] for name in given) for one in own)
+    return [f"{count} occurrences changed before keep values of their own."] if count else []
+
+
 def _in_future(events: Events, row: Row) -> None:
     counts = row["ends"] if row["all_day"] and not row["rrule"] else row["starts"]
     if counts <= stamp(events.now):
@@ -242,21 +267,25 @@ def _in_future(events: Events, row: Row) -> None:
 
 
 def _no_overlap(events: Events, row: Row, on_conflict: str, own: Callable[[Occurrence], bool]) -> list[str]:
-    """No busy occurrence within a year of the first runs into another event; or the caller allowed it, and is warned."""
-    begin, _ = once(row)
+    """For a year from the first to come, no busy occurrence runs into another event; or the caller allowed it, and is warned."""
+    begin = max(once(row)[0], events.now)
     wanted = expand([row], begin, begin + YEAR)
     others = [one for one in occurrences_of(events, row["calendar"], begin, begin + YEAR) if not own(one)]
     found = clashes(wanted, others)
     if not found:
         return []
     if on_conflict == "allow":
-        return [f"no_overlap: {len(found)} occurrences overlap other events"]
+        return _overlapping(found)
     shown = [
         {"event_id": o.event_id, "start": o.start.isoformat(), "end": o.end.isoformat()} for o in found[:5]
     ]
     message = "Another event is in the way, now or in a later week."
     hint = "Choose another time, or set on_conflict to allow."
     raise CheckFailed("no_overlap", message, hint=hint, conflicts=shown, count=len(found))
+
+
+def _overlapping(found: Sequence[Occurrence]) -> list[str]:
+    return [f"no_overlap: {len(found)} occurrences overlap other events"] if found else []
 
 
 def _may_notify(ask: port.CreateEvent | port.UpdateEvent | port.CancelEvent) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -11,9 +11,8 @@ from lockkeep_servers.calendar.occurrences import Occurrence, expand, first_view
 from lockkeep_servers.calendar.recurrence import settle_rule, walls_of
 from lockkeep_servers.kit.errors import CheckFailed, Invalid, NotFound, Unsupported
 from lockkeep_servers.kit.sqlite import Row
-from lockkeep_servers.kit.times import DAY, parse_time, refuse_gap, stamp
+from lockkeep_servers.kit.times import DAY, FIRST_YEAR, LAST_YEAR, localise, parse_time, refuse_gap, stamp
 
-FIRST_YEAR, LAST_YEAR = 1900, 9000  # beyond them, zones and arithmetic end
 Image = dict[str, Row | None]  # before and after
 
 
@@ -69,6 +68,10 @@ def settle_span(start: str, end: str, tz: str, all_day: bool, rrule: str | None)
     columns |= {"starts": stamp(starts), "ends": stamp(ends), "rrule": None}
     if rrule is None:
         return Span(columns, [])
+    first = localise(begins, zone)
+    if stamp(first) != columns["starts"]:
+        problem = f"comes twice; a series starts at the first, {first.isoformat()}"
+        raise Invalid({"start": problem})
     settled, warnings = settle_rule(rrule, begins, zone)
     last = walls_of(settled, begins)[-1]
     _, ends = span({**columns}, last)
@@ -135,7 +138,7 @@ def _after(start: str, row: Row) -> str:
     length = timedelta(seconds=row["length_s"])
     if row["all_day"]:
         return (datetime.fromisoformat(start) + length).date().isoformat()
-    return (parse_time(start) + length).isoformat()
+    return (parse_time(start).astimezone(UTC) + length).astimezone(zone_of(row)).isoformat()
 
 
 def one_of(row: Row, at: datetime, replaced: Mapping[str, Row]) -> tuple[int, datetime, Row]:
@@ -154,10 +157,10 @@ def one_of(row: Row, at: datetime, replaced: Mapping[str, Row]) -> tuple[int, da
 
 
 def _replacement(row: Row, begins: datetime, start: datetime, end: datetime) -> Row:
+    """Return the row that could stand in for an occurrence; it has no id of its own yet."""
     at = stamp(start)
-    id = f"{row['id']}-{at.replace('-', '').replace(':', '')}"
     times = {"wall": begins.isoformat(), "starts": at, "ends": stamp(end), "rrule": None}
-    return {**row, **times, "id": id, "series_id": row["id"], "occurrence": at}
+    return {**row, **times, "series_id": row["id"], "occurrence": at}
 
 
 def occurrences_of(events: Events, calendar: str, begin: datetime, finish: datetime) -> list[Occurrence]:

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from lockkeep_servers.calendar import port
-from lockkeep_servers.calendar.adapters.effects import restorable, restored
-from lockkeep_servers.calendar.adapters.events import Image
+from lockkeep_servers.calendar.adapters.effects import in_the_way, restorable, restored, year_from
+from lockkeep_servers.calendar.adapters.events import Image, occurrences_of
 from lockkeep_servers.kit.errors import Conflict, NotFound
 from lockkeep_servers.kit.receipts import Effect
 from lockkeep_servers.kit.sqlite import Row, Transaction
@@ -64,20 +64,26 @@ class StoredEvents:
 
 
 def restore_event(events: StoredEvents, ask: port.RestoreEvent) -> Effect:
-    """What the change with that key did to these events is taken back, if nothing else happened to them since."""
+    """What the change with that key did to these events is taken back, if nothing else happened to them since.
+
+    What was booked in their place since is no hindrance; the receipt warns of it.
+    """
     stored = restorable(events.tx.row("find_receipt", key=ask.receipt_key), events.now)
     images: list[Image] = json.loads(stored["images"])
     for image in images:
         _as_left(events, image)
     kept = [(before, image["after"] or before) for image in images if (before := image["before"])]
+    main, left_main = next((before, left) for before, left in kept if before["series_id"] is None)
+    window = year_from((before for before, _ in kept), events.now)
+    seen = occurrences_of(events, main["calendar"], *window)
     for before, left in kept:
         further = {"version": left["version"] + 1, "sequence": left["sequence"] + 1}
         events.tx.run("put_event", **{**before, **further, "updated_at": stamp(events.now)})
     for image in images:
         if image["before"] is None and image["after"]:
             events.tx.run("drop_event", id=image["after"]["id"])
-    _, main = kept[0]
-    return restored(main["id"], str(main["version"] + 1), json.loads(stored["receipt"]))
+    warnings = in_the_way(seen, occurrences_of(events, main["calendar"], *window))
+    return restored(main["id"], str(left_main["version"] + 1), json.loads(stored["receipt"]), warnings)
 
 
 def _as_left(events: StoredEvents, image: Image) -> None:

@@ -16,9 +16,10 @@ def embedded(settings: Settings, clock: Clock) -> Carrier:
     """Return the carrier in its data folder; an empty one holds the parcels of the world the settings ask for."""
     carrier = EmbeddedCarrier(data_folder(settings, "carrier"), clock, read_fault(settings.text("FAULT")))
     world = world_of(settings, clock)
-    if world is not None:
-        seed(carrier.database, lambda: world.shipments)
-    carrier.receipts.forget()
+    with carrier.database.opened():
+        if world is not None:
+            seed(carrier.database, lambda: world.shipments)
+        carrier.receipts.forget()
     return carrier
 
 

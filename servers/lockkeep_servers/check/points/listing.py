@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from mcp_types import Tool
 
 from lockkeep_servers.check.desk import effect_of
 from lockkeep_servers.check.results import Book
 from lockkeep_servers.check.scene import Room, standard
-from lockkeep_servers.kit.manifest import read_manifest
+from lockkeep_servers.kit.manifest import names_in, read_manifest
 from lockkeep_servers.kit.schema import KEYWORDS
 
 MOST_TOOLS, MOST_DESCRIPTION, MOST_INPUTS, MOST_LISTED = 10, 160, 7 * 1024, 18 * 1024
@@ -100,7 +98,7 @@ def _as_written(room: Room, book: Book) -> None:
     path = room.target.folder / "manifest.yaml" if room.target.folder else None
     if path is None or not path.exists() or room.target.reference.endswith(".py"):
         return
-    written = read_manifest(path, room.target.name, _names_in(path))
+    written = read_manifest(path, room.target.name, names_in(path))
     for name, tool in room.tools.items():
         entry = written.get(name)
         same = entry is not None and dict(entry.effect) == dict(effect_of(tool))
@@ -109,11 +107,6 @@ def _as_written(room: Room, book: Book) -> None:
             "What the server publishes is not what its manifest.yaml says.", tool=name,
             fix="Publish the manifest's entry and the annotations made from it.",
         )  # fmt: skip
-
-
-def _names_in(path: Path) -> list[str]:
-    """A server may list one toolset of several; the file holds all."""
-    return list(cast(dict[str, Any], yaml.safe_load(path.read_text(encoding="utf-8"))["tools"]))
 
 
 def _budgets(room: Room, book: Book) -> None:

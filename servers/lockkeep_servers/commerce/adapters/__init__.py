@@ -16,9 +16,10 @@ def embedded(settings: Settings, clock: Clock) -> Shop:
     """Return the shop in its data folder; an empty one holds the orders and the stock of the world the settings ask for."""
     shop = EmbeddedShop(data_folder(settings, "commerce"), clock, read_fault(settings.text("FAULT")))
     world = world_of(settings, clock)
-    if world is not None:
-        seed(shop.database, world)
-    shop.receipts.forget()
+    with shop.database.opened():
+        if world is not None:
+            seed(shop.database, world)
+        shop.receipts.forget()
     return shop
 
 

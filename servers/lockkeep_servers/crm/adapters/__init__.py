@@ -16,9 +16,10 @@ def embedded(settings: Settings, clock: Clock) -> Crm:
     """Return the CRM in its data folder; an empty one holds the world the settings ask for."""
     crm = EmbeddedCrm(data_folder(settings, "crm"), clock, read_fault(settings.text("FAULT")))
     world = world_of(settings, clock)
-    if world is not None:
-        seed(crm.database, world)
-    crm.receipts.forget()
+    with crm.database.opened():
+        if world is not None:
+            seed(crm.database, world)
+        crm.receipts.forget()
     return crm
 
 

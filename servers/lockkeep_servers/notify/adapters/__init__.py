@@ -45,11 +45,6 @@ def open_mailroom(settings: Settings, clock: Clock) -> Mailroom:
     database = store(data_folder(settings, "notify"))
     mail = _mail(settings, clock, database)
     world = world_of(settings, clock)
-    if world is not None:
-        queue = isinstance(mail, EmbeddedMail)  # made-up mail does not go to a real server
-        seed(database, world, queue=queue)
-    if book is not None:
-        book.put(database, clock())
     mailroom = QueuedMailroom(
         database,
         clock,
@@ -59,7 +54,13 @@ def open_mailroom(settings: Settings, clock: Clock) -> Mailroom:
         hold_s=hold_s,
         fault=read_fault(settings.text("FAULT")),
     )
-    mailroom.receipts.forget()
+    with database.opened():
+        if world is not None:
+            queue = isinstance(mail, EmbeddedMail)  # made-up mail does not go to a real server
+            seed(database, world, queue=queue)
+        if book is not None:
+            book.put(database, clock())
+        mailroom.receipts.forget()
     return mailroom
 
 

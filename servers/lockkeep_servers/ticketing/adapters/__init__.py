@@ -17,10 +17,11 @@ def embedded(settings: Settings, clock: Clock) -> Tickets:
     fault = read_fault(settings.text("FAULT"))
     tickets = EmbeddedTickets(data_folder(settings, "ticketing"), clock, fault)
     world = world_of(settings, clock)
-    if world is not None:
-        seed(tickets.database, world)
-    tickets.knowledge.index()
-    tickets.receipts.forget()
+    with tickets.database.opened():
+        if world is not None:
+            seed(tickets.database, world)
+        tickets.knowledge.index()
+        tickets.receipts.forget()
     return tickets
 
 

@@ -14,9 +14,10 @@ from lockkeep_servers.new.fleet.port import Fleet
 def embedded(settings: Settings, clock: Clock) -> Fleet:
     """Return the fleet in its data folder; an empty one gets a few vans if WORLD asks for them."""
     fleet = EmbeddedFleet(data_folder(settings, "fleet"), clock, read_fault(settings.text("FAULT")))
-    if settings.choice("WORLD", ("none", "demo"), "none") == "demo":
-        fleet.seed()
-    fleet.receipts.forget()
+    with fleet.database.opened():
+        if settings.choice("WORLD", ("none", "demo"), "none") == "demo":
+            fleet.seed()
+        fleet.receipts.forget()
     return fleet
 
 
