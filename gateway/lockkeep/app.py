@@ -201,7 +201,10 @@ class Gateway:
         try:
             request = calls.request_of(self.store.read, row, self.clock())
             call = prepare(request, known_of(current, tool, current.people.roles(row["user"])))
-            found = results.seen(current.rules_of(tool.name).shown, call, current.env(call), outcome.result)
+            found = results.seen(
+                current.rules_of(tool.name).shown, call, current.env(call), outcome.result,
+                observing=current.room.observes(call),
+            )  # fmt: skip
         except Exception:
             logger.exception("the answer of call %s could not be judged", outcome.call)
             found = results.Seen({}, withheld="policy.error")

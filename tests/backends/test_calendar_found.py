@@ -13,7 +13,7 @@ from tests.backends.radicale import calendar_file
 from tests.unit.servers import test_calendar_found as embedded
 from tests.unit.servers.writes import EVENT, THIRD
 
-ANYWHERE = [
+ANYWHERE: list[tuple[Any, dict[str, Any]]] = [
     (embedded.test_an_event_over_a_clock_change_keeps_its_end, {}),
     (embedded.test_every_night_of_a_series_is_as_long_as_the_one_over_a_clock_change, {}),
     (embedded.test_an_event_may_be_moved_to_where_its_old_offset_would_end_in_a_gap, {}),

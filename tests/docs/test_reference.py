@@ -24,6 +24,7 @@ from lockkeep.policy import (
     workflowfile,
 )
 from lockkeep.surface import answers, mcp, offers
+from lockkeep.upstream import finding
 from lockkeep_servers.kit import service
 
 WORDS = {"Pending": ("pending_approval",), "Ended": ("expired", "cancelled")}
@@ -52,6 +53,7 @@ TABLES = [
     ("audit-events.md", "What verify finds", reference.kinds_of_tampering()),
     ("manifests.md", "Classes", RISKS),
     ("manifests.md", "Keys of an entry", manifest.ENTRY),
+    ("manifests.md", "What the scan finds", finding.MEANING),
     ("policy-files.md", "A policy file", simple.TOP),
     ("policy-files.md", "A tool block", simple.BLOCK),
     ("policy-files.md", "An entry", simple.ENTRY),

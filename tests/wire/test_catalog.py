@@ -5,17 +5,15 @@ import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from mcp_types import Tool
 
 from crash.command import Ran, command, lockkeep
-from crash.place import LIMIT, Launcher, Place
-from house import free_port, said
+from crash.place import Place
+from house import free_port
 
 from .fixture_servers.book import INPUT, Book, tool
 from .fixture_servers.over_http import served
@@ -293,40 +291,3 @@ async def test_a_tool_of_another_integration_named_in_a_text_is_an_alarm(place: 
 
     assert [(each["kind"], each["severity"]) for each in found] == [("other-tool", "alarm")]
     assert "(crm.upsert_lead)" in found[0]["quote"]
-
-
-@pytest.mark.full
-@pytest.mark.crash
-@pytest.mark.promise("P3", "P6")
-async def test_tools_that_differ_are_closed_and_the_others_go_on_until_the_change_is_accepted(
-    place: Place,
-) -> None:
-    launcher = Launcher()
-    try:
-        async with desk_at(place) as desk, launcher.gateway(place):
-            numbers = count()
-
-            async def ask(name: str) -> str:
-                text = str(next(numbers))  # a repeat would get the recorded answer
-                answer = said(await place.call(f"desk.{name}", {"do": "echo", "text": text}, user="ada"))
-                assert "said" in answer or "code" in answer, answer
-                return "ran" if answer.get("said") == text else answer["code"]
-
-            with anyio.fail_after(LIMIT):
-                await desk.book.listening.wait()
-                while await ask("find") != "ran":
-                    await anyio.sleep(0.05)
-                await desk.change(find(), close(SECRECY))
-                while await ask("close") != "arguments.tool_changed":
-                    await anyio.sleep(0.05)
-            others = await ask("find")
-            refused = await desk.accept()
-            still = await ask("close")
-            await desk.accept("--despite-findings", "--reason", "for the test")
-            with anyio.fail_after(LIMIT):
-                while await ask("close") != "ran":
-                    await anyio.sleep(0.05)
-    finally:
-        launcher.close()
-
-    assert (others, refused.code, still) == ("ran", 1, "arguments.tool_changed")

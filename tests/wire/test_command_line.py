@@ -266,6 +266,7 @@ BAD: dict[Words, tuple[int, str]] = {
     ("catalog", "accept", "nobody", "--expect", "0" * 16): (2, "no integration"),
     ("catalog", "accept", "crm", "--expect", "0" * 16): (1, "look again"),
     ("catalog", "accept", "crm", "--expect", ""): (1, "look again"),
+    ("catalog", "accept", "crm", "--expect", "0" * 16, "--despite-findings"): (2, "--reason"),
     ("catalog", "pull", "nobody"): (2, "no integration"),
     ("server", "nobody"): (2, "installed: billing, calendar"),
     ("audit", "tail", "-n", "0"): (2, "-n"),
@@ -655,11 +656,18 @@ async def test_a_tool_that_changed_is_closed_until_it_is_accepted_again_and_the_
         with_stale = await command(place.environ, "catalog", "accept", "shelf", "--expect", stale, "--json")
         still = await ask("get_thing")
         fresh = (await command(place.environ, "catalog", "pull", "shelf", "--json")).data[0]["hash"]
-        with_fresh = await command(place.environ, "catalog", "accept", "shelf", "--expect", fresh, "--json")
+        words = ("catalog", "accept", "shelf", "--expect", fresh, "--json")
+        alarmed = await command(place.environ, *words)
+        closed = await ask("get_thing")
+        with_fresh = await command(place.environ, *words, "--despite-findings", "--reason", "for the test")
         with anyio.fail_after(LIMIT):
             while await ask("get_thing") != "hi":
                 await anyio.sleep(0.05)
 
-    assert (other, still) == ("hi", "arguments.tool_changed")
-    assert (differs.code, [each["tool"] for each in differs.data["shelf"]]) == (1, ["shelf.get_thing"])
+    assert (other, still, closed) == ("hi", "arguments.tool_changed", "arguments.tool_changed")
+    assert (differs.code, [each["tool"] for each in differs.data["shelf"]["changes"]]) == (
+        1,
+        ["shelf.get_thing"],
+    )
+    assert (alarmed.code, alarmed.out, "shelf.get_thing, ALARM" in alarmed.err) == (1, "", True)
     assert (with_stale.code, "look again" in with_stale.err, with_fresh.code) == (1, True, 0)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lockkeep.cli import approvals, audit, callers, calls, catalog, policy, serve, start, switches
+from lockkeep.cli import activation, approvals, audit, callers, calls, catalog, serve, start, switches
 
 app = typer.Typer(
     name="lockkeep",
@@ -32,7 +32,7 @@ app.command("status")(serve.status)
 app.command("doctor")(serve.doctor)
 app.command("add")(catalog.add)
 app.add_typer(catalog.app, name="catalog")
-app.add_typer(policy.app, name="policy")
+app.add_typer(activation.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(calls.app, name="calls")
 app.command("kill")(switches.kill)

@@ -12,11 +12,11 @@ import typer
 
 from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.show import AsJson, data, fail, rows, say, when
-from lockkeep.errors import BadPolicySet, NotFound
+from lockkeep.errors import BadPolicySet, NotAllowed, NotFound
 from lockkeep.ledger import calls, generations
 from lockkeep.model import Json, Request, Tool, ToolCall, is_object
 from lockkeep.policy import cases
-from lockkeep.policy.bundle import PolicySet, load, read_folder
+from lockkeep.policy.bundle import LOCK, PolicySet, load, read_folder
 from lockkeep.policy.engine import Decision
 from lockkeep.policy.positions import Problem, Problems
 from lockkeep.policy.workflow import Workflow
@@ -97,17 +97,6 @@ def explain(
 
 
 @app.command()
-def activate(
-    reason: Annotated[str, typer.Option(help="Why; it stays with the set.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Check, test and bring the folder into force, whole or not at all."""
-    with here() as place:
-        generation = activate_folder(place, reason=reason, by=place.author("activate"))
-        data({"policy": generation}) if as_json else say(f"Policy generation {generation} is in force.")
-
-
-@app.command()
 def history(
     count: Annotated[int, typer.Option("--count", "-n", min=1)] = 20, as_json: AsJson = False
 ) -> None:
@@ -115,7 +104,7 @@ def history(
     with here() as place:
         kept = place.store.read.all("generations_list", count=count)
         found = [{**dict(row), "at": when(row["at"])} for row in kept]
-        rows(("id", "at", "by", "reason", "digest"), found, as_json, "None yet.")
+        rows(("id", "at", "by", "reason", "observe_until", "digest"), found, as_json, "None yet.")
 
 
 class Refused(BadPolicySet):
@@ -136,9 +125,8 @@ class TestsFail(Refused):
     exit_code = 4
 
 
-def activate_folder(place: Here, *, reason: str, by: str, changed: Mapping[str, str] | None = None) -> int:
-    """The number of the generation that is in force now; BadPolicySet, with every problem, if it is not good."""
-    files = {**read_folder(place.settings.policies), **(changed or {})}
+def good(files: Mapping[str, str]) -> None:
+    """Nothing, or BadPolicySet with every problem: what comes into force loads, and its tests pass."""
     loaded, problems = load(files)
     problems = problems or _test_problems(files)
     if loaded is None or problems:
@@ -148,11 +136,26 @@ def activate_folder(place: Here, *, reason: str, by: str, changed: Mapping[str, 
     failed = [f"{each.case.place}: {each.case.name}: {each.why}" for each in run_cases(loaded) if each.why]
     if failed:
         raise TestsFail("the tests of the policies fail; the last good set stays\n" + "\n".join(failed))
+
+
+def activate_folder(place: Here, *, reason: str, by: str, changed: Mapping[str, str] | None = None) -> int:
+    """The number of the generation that is in force now; BadPolicySet, with every problem, if it is not good."""
+    files = {**read_folder(place.settings.policies), **(changed or {})}
+    if len(place.people.duties.get("activate", ())) > 1 and place.rules is not None:
+        if set(changed or {}) != {LOCK}:
+            raise NotAllowed(
+                "two people bring rules into force here: write it into the file, then run lockkeep policy activate"
+            )
+        files = {**place.rules.files, **(changed or {})}  # accepting tools brings nothing else along
+    good(files)
     after = generations.newest(place.store.read)
     if place.rules is not None and dict(place.rules.files) == files:
         return after
+    last = place.rules.observe_until if place.rules else None
     made = place.store.write_now(
-        lambda tx: generations.activate(tx, files, after=after, by=by, reason=reason, now=utc_now())
+        lambda tx: generations.activate(
+            tx, files, after=after, by=by, reason=reason, now=utc_now(), observe_until=last
+        )
     )
     place.in_force.refresh()
     return made.id

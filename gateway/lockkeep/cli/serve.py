@@ -11,7 +11,7 @@ import typer
 from lockkeep.cli.here import here, utc_now
 from lockkeep.cli.policy import activate_folder
 from lockkeep.cli.show import AsJson, ago, data, fail, fields, rows, say
-from lockkeep.errors import BadPolicySet, UnknownServer
+from lockkeep.errors import BadPolicySet, LockkeepError, UnknownServer
 from lockkeep.ledger import audit, switches
 from lockkeep.model import Json
 from lockkeep.policy.bundle import load, read_folder
@@ -74,7 +74,7 @@ def _activate_changed() -> None:
         try:
             generation = activate_folder(place, reason="files changed", by=place.author())
             say(f"policy generation {generation} is in force")
-        except BadPolicySet as error:
+        except LockkeepError as error:
             fail(f"{error}")
 
 

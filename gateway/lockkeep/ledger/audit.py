@@ -36,6 +36,7 @@ EVENTS = {
     "queue.held": "An integration's queue of later effects is paused because of a switch.",
     "queue.released": "The switch is gone, and the queue goes on.",
     "queue.not_told": "The queue did not answer, or its answer does not show what was asked; it is told again until it does.",
+    "policy.proposed": "A policy set waits for a second person to agree.",
     "policy.activated": "A policy set came into force.",
     "catalog.accepted": "Tools were accepted as they are now.",
     "people.added": "A person was added to people.yaml.",

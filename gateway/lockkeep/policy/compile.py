@@ -33,8 +33,15 @@ class Compiler:
     """Compiles policy files against the accepted tools, the people and the gateway file."""
 
     def __init__(
-        self, tools: Tools, people: People, gateway: GatewayFile, texts: Mapping[str, str], problems: Problems
+        self,
+        tools: Tools,
+        people: People,
+        gateway: GatewayFile,
+        texts: Mapping[str, str],
+        problems: Problems,
+        workflows: Iterable[str] = (),
     ) -> None:
+        self.workflows = frozenset(workflows)
         self.tools, self.people, self.gateway, self.problems = tools, people, gateway, problems
         self.lines = {file: text.splitlines() for file, text in texts.items()}
         self.roles = frozenset[str]().union(*people.groups.values()) if people.groups else frozenset[str]()
@@ -88,7 +95,7 @@ class Compiler:
 
     def _applies(self, form: forms.Applies) -> Applies:
         self.known(form.agents, self.gateway.agents, "agent")
-        self.known(form.workflows, (), "workflow")  # a file for runs that cannot be would guard nothing
+        self.known(form.workflows, self.workflows, "workflow")
         return Applies(_words(form.agents), _words(form.workflows), form.everywhere)
 
     def known(self, names: Iterable[Text], there: Iterable[str], what: str) -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from lockkeep.model import Deny, Json, Share, ToolCall
+from lockkeep.model import Deny, Json, Risk, Share, ToolCall
 from lockkeep.policy import runtime
 from lockkeep.policy.checked import Code
 from lockkeep.policy.lookups import Kept
@@ -16,6 +16,9 @@ from lockkeep.policy.runtime import Env, EvalError, Value
 
 Fired = Literal["true", "false", "error", "not for you", "not needed", "observed"]
 Taken = Callable[[Share], int]
+OBSERVED: frozenset[Risk] = frozenset(
+    {"read", "note", "write"}
+)  # what may go on while a gateway only observes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,13 @@ class Room:
     zone: ZoneInfo
     people: People
     kept: Kept
+    observe_until: date | None = None
+
+    def observes(self, call: ToolCall) -> bool:
+        """First days: whether the rules for this call only observe. Money and worse are governed as ever."""
+        if self.observe_until is None or call.risk not in OBSERVED:
+            return False
+        return call.at.astimezone(self.zone).date() <= self.observe_until
 
 
 class Denied(Exception):

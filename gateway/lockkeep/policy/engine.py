@@ -4,9 +4,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lockkeep.model import Basis, Deny, Divert, Json, ToolCall, Verdict
+from lockkeep.model import Allow, Basis, Deny, Divert, Json, ToolCall, Verdict
 from lockkeep.policy.combining import combined, denied, not_allowed
 from lockkeep.policy.course import Course, Denied, Heard, Room, Taken, nothing_taken, remember, safe
 from lockkeep.policy.cutting import cut_down
@@ -16,6 +16,7 @@ from lockkeep.policy.rules import Rule, ToolRules, needed_by
 from lockkeep.policy.runtime import MOST_STEPS, STEPS, Env, EvalError, FailedLookup, Value
 
 logger = logging.getLogger(__name__)
+FIRST_DAYS = "gateway/observe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ async def decide(
     plan: Plan | None = None
     try:
         plan = index.plan(call, None)
+        if room.observes(call):
+            return await _only_observed(plan.watched(), course, look_up)
         for rule in plan.not_for if telling else ():
             course.tell(rule, "not for you")
         verdict = await _verdict(plan, course, look_up)
@@ -59,6 +62,13 @@ async def decide(
         logger.exception("the rules of %s could not be judged", call.tool)
         reason = f"The rules of {call.tool} could not be judged: {type(error).__name__}."
         return _decided(Deny("policy.error", reason), plan, course)
+
+
+async def _only_observed(plan: Plan, course: Course, look_up: LookUp) -> Decision:
+    """First days of a gateway: one rule lets it pass, and all others say what they would have said."""
+    await _look_up(plan, (), course, look_up)
+    decision = _decided(Allow(course.call.arguments), plan, course, None, _observe(plan, course))
+    return replace(decision, basis=replace(decision.basis, fired=(FIRST_DAYS,)))
 
 
 async def _verdict(plan: Plan, course: Course, look_up: LookUp) -> Verdict:

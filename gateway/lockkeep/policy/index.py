@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lockkeep.model import ToolCall
 from lockkeep.policy.checked import Run
@@ -39,6 +39,12 @@ class Plan:
     not_for: tuple[Rule, ...]
     reads: bool  # whether any of it touches a look-up
     digest: str
+
+    def watched(self) -> "Plan":
+        """The same rules, none of which decides."""
+        return replace(
+            self, allows=(), others=(), observed=(*self.allows, *self.others, *self.observed), cuts=()
+        )
 
 
 class Index:

@@ -1,6 +1,7 @@
 """The policy set in force: swapped whole when a newer generation stands in the store; the last good one stays."""
 
 import logging
+from dataclasses import replace
 
 from lockkeep.ledger import generations
 from lockkeep.policy.bundle import PolicySet, load
@@ -25,6 +26,8 @@ class InForce:
         try:
             stored = generations.current(self._store.read)
             found, problems = load(stored.files, generation=stored.id) if stored else (None, [])
+            if found is not None and stored is not None and stored.observe_until is not None:
+                found = replace(found, observe_until=stored.observe_until)
         except Exception:  # whatever stands in the store, the last good set stays
             logger.exception("policy generation %d cannot be read", newest)
             found, problems = None, []

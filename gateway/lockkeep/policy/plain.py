@@ -5,9 +5,23 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
+from typing import cast
 
 from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.parser import Attr, Binary, Call, Choice, Index, Items, Lit, Name, Tree, Unary, parse
+from lockkeep.policy.parser import (
+    Attr,
+    Binary,
+    Call,
+    Choice,
+    Index,
+    Items,
+    Lit,
+    Name,
+    Tree,
+    Unary,
+    parse,
+    path_of,
+)
 from lockkeep.policy.runtime import Money, Table, Value, is_array
 
 MOST_CLAUSES = 16  # a sentence with more of them is harder to read than the condition
@@ -24,7 +38,8 @@ SEARCHES = {
     "startsWith": ("begins with", "does not begin with"), "endsWith": ("ends with", "does not end with"),
     "contains": ("contains", "does not contain"), "like": ("looks like", "does not look like"),
 }  # fmt: skip
-VERBS = ("is", "was", "has", "can", "needs", "wants")
+VERBS = ("has", "can", "needs", "wants")
+LONG = ("args", "call", "read", "values")
 OWN = {"now": "now", "user": "the caller", "result": "the answer"}
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 SIMPLE, AND, OR = 0, 1, 2
@@ -43,8 +58,7 @@ class Words:
 
     def all(self, texts: Iterable[str]) -> str:
         """All of these conditions hold."""
-        parsed = [(text, _tree(text)) for text in texts]
-        return self._joined([self._said(text, tree) for text, tree in parsed])
+        return self._joined([self._said(text, _tree(text)) for text in texts])[0]
 
     def condition(self, text: str) -> str:
         return self._said(text, _tree(text))[0]
@@ -54,12 +68,12 @@ class Words:
         tree = _tree(path)
         return self._noun(tree) if tree is not None else path
 
-    def tree(self, tree: Tree) -> str:
-        """A value that stands alone, as an argument of a look-up does."""
+    def tree(self, tree: Tree) -> str | None:
+        """A value that stands alone, as an argument of a look-up does; None if it cannot be said."""
         try:
             return self._noun(tree)
         except _Unsayable:
-            return f"what {self._clause(tree)[0]}" if _is_clause(tree) else "a value worked out"
+            return None
 
     def _said(self, text: str, tree: Tree | None) -> tuple[str, int]:
         try:
@@ -74,9 +88,10 @@ class Words:
     def _clause(self, tree: Tree) -> tuple[str, int]:
         """The words, and how loosely they hang together."""
         match tree:
-            case Binary() if tree.op in ("&&", "||"):
-                parts = [self._clause(part) for part in _flat(tree.op, tree)]
-                return (self._joined(parts)[0] if tree.op == "&&" else _either(parts)), AND if tree.op == "&&" else OR  # fmt: skip
+            case Binary() if tree.op == "&&":
+                return self._joined([self._clause(part) for part in _flat(tree.op, tree)])
+            case Binary() if tree.op == "||":
+                return _either([self._clause(part) for part in _flat(tree.op, tree)]), OR
             case Binary():
                 return self._compared(tree.op, tree.left, tree.right), SIMPLE
             case Unary() if tree.op == "!":
@@ -86,7 +101,7 @@ class Words:
             case Choice():
                 return self._chosen(tree), OR
             case Lit():
-                return {True: "always", False: "never"}.get(tree.value is True, ""), SIMPLE
+                return "always" if tree.value is True else "never", SIMPLE
             case _:
                 return self._holds(tree, "is"), SIMPLE
 
@@ -111,15 +126,15 @@ class Words:
 
     def _holds(self, tree: Tree, verb: str) -> str:
         """A value that is true or false itself."""
-        if isinstance(tree, Attr):
-            first, _, rest = words(tree.name).partition(" ")
-            negated = verb.endswith("not")
-            if first in VERBS and rest and first in ("is", "was"):
-                return f"{self._noun(tree.of)} {first} {'not ' if negated else ''}{rest}"
-            if first in VERBS and rest:
-                return f"{'it is not so that ' if negated else ''}{self._noun(tree.of)} {first} {rest}"
-            return f"{self._noun(tree.of)} {verb} {words(tree.name)}"
-        return f"{self._noun(tree)} {verb} true"
+        if not isinstance(tree, Attr) or (isinstance(tree.of, Name) and tree.of.name in LONG):
+            return f"{self._noun(tree)} {verb} true"
+        first, _, rest = words(tree.name).partition(" ")
+        if first in ("is", "was") and rest:  # `is_new` is new
+            return f"{self._noun(tree.of)} {verb.replace('is', first)} {rest}"
+        if first in VERBS and rest:
+            before = "" if verb == "is" else "it is not so that "
+            return f"{before}{self._noun(tree.of)} {first} {rest}"
+        return f"{self._noun(tree.of)} {verb} {words(tree.name)}"
 
     def _compared(self, op: str, left: Tree, right: Tree) -> str:
         if op == "in":
@@ -142,7 +157,12 @@ class Words:
 
     def _ago(self, op: str, left: Tree, right: Tree) -> str | None:
         """`now - x > 30 days`: x is more than 30 days ago."""
-        if not (isinstance(left, Binary) and left.op == "-" and isinstance(right, Lit) and right.kind == "duration"):
+        if not (
+            isinstance(left, Binary)
+            and left.op == "-"
+            and isinstance(right, Lit)
+            and right.kind == "duration"
+        ):
             return None
         before, after = left.left, left.right
         if _is_now(before) and not isinstance(after, Lit):
@@ -161,8 +181,7 @@ class Words:
                 return f"{self._noun(tree.left)} {_verb(tree.left)} {'' if yes else 'not '}{these}"
             return f"{self._noun(tree.left)} {_verb(tree.left)} {'one of' if yes else 'none of'} {these}"
         if isinstance(tree.left, Lit):
-            said = ("include", "do not include") if yes == _many(tree.right) else ("includes", "does not include")
-            said = ("include" if _many(tree.right) else "includes", "do not include" if _many(tree.right) else "does not include")  # fmt: skip
+            said = ("include", "do not include") if _many(tree.right) else ("includes", "does not include")
             return f"{self._noun(tree.right)} {said[0 if yes else 1]} {self._noun(tree.left)}"
         return f"{self._noun(tree.left)} {_verb(tree.left)} {'' if yes else 'not '}among {self._noun(tree.right)}"
 
@@ -174,7 +193,11 @@ class Words:
         if tree.name in SEARCHES and tree.of is not None:
             return f"{self._noun(tree.of)} {SEARCHES[tree.name][0 if yes else 1]} {self._noun(tree.args[0])}"
         if tree.name in ("exists", "all") and tree.of is not None:
-            some = ("at least one of", "none of") if tree.name == "exists" else ("every one of", "not every one of")
+            some = (
+                ("at least one of", "none of")
+                if tree.name == "exists"
+                else ("every one of", "not every one of")
+            )
             return f"{some[0 if yes else 1]} {self._noun(tree.of)} fits ({self._each(tree)})"
         raise _Unsayable
 
@@ -243,7 +266,7 @@ class Words:
             if tree.of.name == "values" and tree.name in self.values:
                 return self._name(tree.name)
             if long is not None:
-                known = tree.of.name == "call" and tree.name in ("user", "now", "agent", "host", "tool", "run")
+                known = tree.of.name == "call" and tree.name not in ("amount", "subject")
                 return self._name(tree.name) if known else f"{long} {words(tree.name)}"
             return f"{_owner(self._name(tree.of.name))} {words(tree.name)}"
         return f"the {words(tree.name)} of {self._noun(tree.of)}"
@@ -298,10 +321,9 @@ def quoted(text: str) -> str:
 
 def literal(tree: Lit) -> str:
     if tree.kind == "money":
-        minor, currency = tree.value  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
-        return str(Money(minor, currency))  # pyright: ignore[reportUnknownArgumentType]
+        return str(Money(*cast("tuple[int, str]", tree.value)))
     if tree.kind == "duration":
-        return span(float(tree.value))  # pyright: ignore[reportArgumentType]
+        return span(cast("int", tree.value))
     return "nothing" if tree.kind == "null" else value(tree.value)
 
 
@@ -374,12 +396,8 @@ def _flat(op: str, tree: Tree) -> list[Tree]:
     return [tree]
 
 
-def _is_clause(tree: Tree) -> bool:
-    return isinstance(tree, Binary) and tree.op in (*OPPOSITE, "in", "&&", "||")
-
-
 def _is_now(tree: Tree) -> bool:
-    return tree in (Name("now", tree.at), Attr(Name("call", 0), "now", tree.at))
+    return path_of(tree) in (("now",), ("call", "now"))
 
 
 def _is_time(tree: Tree) -> bool:

@@ -55,7 +55,9 @@ def items(file: forms.PolicyFile, block: forms.Block) -> list[Item]:
 def tools_of(block: forms.Block, tools: Tools) -> tuple[str, ...]:
     """The accepted tools that the block's key means, by name."""
     there = [tool for tool in tools.values() if tool.offered]
-    found = {tool.name for pattern in block.patterns for tool in there if _fits(pattern, tool.name, tool.reads)}
+    found = {
+        tool.name for pattern in block.patterns for tool in there if _fits(pattern, tool.name, tool.reads)
+    }
     return tuple(sorted(found))
 
 
@@ -63,9 +65,7 @@ def by_id(files: Iterable[forms.PolicyFile]) -> dict[str, Item]:
     return {item.id: item for file in files for block in file.blocks for item in items(file, block)}
 
 
-def _item(
-    file: forms.PolicyFile, block: forms.Block, kind: str, name: str, form: Form, place: Place
-) -> Item:
+def _item(file: forms.PolicyFile, block: forms.Block, kind: str, name: str, form: Form, place: Place) -> Item:
     own = forms.When() if isinstance(form, forms.Undo) else form.at
     own_hours = form.opening if isinstance(form, forms.Entry) else Hours()
     key = "".join(block.key.text.split())

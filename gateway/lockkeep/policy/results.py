@@ -34,7 +34,9 @@ class Seen:
         return {name: value for name, value in found.items() if value}
 
 
-def seen(rules: Iterable[Shown], call: ToolCall, env: Env, result: Result) -> Seen:
+def seen(
+    rules: Iterable[Shown], call: ToolCall, env: Env, result: Result, *, observing: bool = False
+) -> Seen:
     """Hide and mask first, then withhold or flag. A rule that cannot be judged withholds."""
     flagged: list[str] = []
     touched: list[str] = []
@@ -47,7 +49,7 @@ def seen(rules: Iterable[Shown], call: ToolCall, env: Env, result: Result) -> Se
             continue
         masked = _masked(rule, content)
         keeps, flags = _holds(rule.withhold, env, on_error=True), _holds(rule.flag, env, on_error=True)
-        if rule.mode == "observe":
+        if observing or rule.mode == "observe":
             observed += [rule.rule] if keeps or flags or masked != content else []
             continue
         touched += [rule.rule] if masked != content else []

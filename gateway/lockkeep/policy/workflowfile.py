@@ -145,7 +145,7 @@ def read(file: str, root: Node, problems: Problems) -> WorkflowFile | None:
 
 def _named(file: str, reader: Reader) -> str | None:
     """The file's own id, which is its name in the folder, too: commands and rules use it."""
-    name, stem = begins(reader, "workflow"), file.removeprefix(FOLDER).removesuffix(".yaml")
+    name, stem = begins(reader, "workflow"), id_of(file)
     node = reader.get("workflow")
     if name is not None and node is not None and name != stem and ID.fullmatch(name):
         message = f"the workflow '{name}' stands in the file {stem}.yaml"
@@ -289,3 +289,8 @@ def _rest(reader: Reader) -> Rest | None:
             text.place, f"rest is shadow or human, not '{text.text}'", nearest(text.text, ("shadow", "human"))
         )
     return "human" if text is not None and text.text == "human" else "shadow" if text is not None else None
+
+
+def id_of(file: str) -> str:
+    """`workflows/lead-routing.yaml` is the workflow `lead-routing`."""
+    return file.removeprefix(FOLDER).removesuffix(".yaml")

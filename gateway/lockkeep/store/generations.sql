@@ -8,9 +8,19 @@ SELECT * FROM generations WHERE id = :id;
 SELECT * FROM generations ORDER BY id DESC LIMIT 1;
 
 -- name: generation_insert  (guard: only right after the one it was checked against)
-INSERT INTO generations (id, digest, content, by, reason, at)
-SELECT :id, :digest, :content, :by, :reason, :at
+INSERT INTO generations (id, digest, content, by, reason, at, observe_until)
+SELECT :id, :digest, :content, :by, :reason, :at, :observe_until
  WHERE NOT EXISTS (SELECT 1 FROM generations WHERE id >= :id);
 
 -- name: generations_list
-SELECT id, digest, by, reason, at FROM generations ORDER BY id DESC LIMIT :count;
+SELECT id, digest, by, reason, at, observe_until FROM generations ORDER BY id DESC LIMIT :count;
+
+-- name: proposal_insert
+INSERT INTO proposals (id, after, content, digest, observe_until, by, reason, at, state)
+VALUES (:id, :after, :content, :digest, :observe_until, :by, :reason, :at, 'open');
+
+-- name: proposal_like
+SELECT * FROM proposals WHERE substr(id, 1, length(:prefix)) = :prefix LIMIT 2;
+
+-- name: proposal_agree  (guard: open)
+UPDATE proposals SET state = 'agreed' WHERE id = :id AND state = 'open';

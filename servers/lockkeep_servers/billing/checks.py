@@ -144,13 +144,15 @@ def net(line: port.Line) -> int:
 
 def sums_match(ask: port.RecordInvoice) -> None:
     """Every line adds up, and the lines add up to the total: to the minor unit, without tolerance."""
-    large = {
-        f"lines.{n}.quantity": "makes too large an amount"
-        for n, x in enumerate(ask.lines)
-        if gross(x) > LARGEST
-    }
-    if large:
-        raise Invalid(large)
+    worth = [gross(line) for line in ask.lines]
+    faults = {f"lines.{n}.quantity": "makes too large an amount" for n, x in enumerate(worth) if x > LARGEST}
+    if not faults and sum(worth) > LARGEST:
+        faults["lines"] = "make too large an amount"
+    for place, (line, most) in enumerate(zip(ask.lines, worth, strict=True)):
+        if line.discount_minor > most:
+            faults[f"lines.{place}.discount_minor"] = "is more than quantity x unit price"
+    if faults:
+        raise Invalid(faults)
     expected = [net(line) + line.tax_minor for line in ask.lines]
     wrong = [
         {"line": place, "expected_minor": meant, "total_minor": line.total_minor}

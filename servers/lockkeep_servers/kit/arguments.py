@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from lockkeep_servers.kit.errors import Invalid
 
+DEEPEST = 20  # objects and lists within each other
 LARGEST = 2**53 - 1  # beyond it JSON readers disagree about whole numbers
 ID = re.compile(r"[a-z]{3,4}_[A-Za-z0-9-]{1,64}")
 CONTROL = {chr(n) for n in (*range(32), 127, *range(0x80, 0xA0))}
@@ -93,7 +94,7 @@ A = TypeVar("A", bound=Arguments)
 def parse(model: type[A], given: Mapping[str, Any] | None) -> A:
     """Return the typed arguments, or raise one `Invalid` with a sentence for every faulty field."""
     faults: dict[str, str] = {}
-    clean = _canonical(dict(given or {}), "", faults)
+    clean = _canonical(dict(given or {}), (), faults)
     optional = {field.alias or name for name, field in model.model_fields.items() if not field.is_required()}
     clean = {name: value for name, value in clean.items() if value is not None or name not in optional}
     try:
@@ -119,27 +120,35 @@ def digest(arguments: Arguments) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _canonical(value: Any, path: str, faults: dict[str, str]) -> Any:
+def _canonical(value: Any, loc: tuple[int | str, ...], faults: dict[str, str]) -> Any:
     """`2500.0` becomes 2500; what no JSON reader could agree on becomes a fault."""
     match value:
+        case dict() | list() if len(loc) >= DEEPEST:
+            faults[_path(loc)] = "is nested too deeply"
+            return None
         case bool() | None:
             return value
         case float() if value.is_integer() and abs(value) <= LARGEST:
             return int(value)
         case int() if abs(value) > LARGEST:
-            faults[path] = "is too large a number"
+            faults[_path(loc)] = "is too large a number"
             return 0
         case str() if "\x00" in value or not _encodable(value):
-            faults[path] = "holds characters that cannot be stored"
+            faults[_path(loc)] = "holds characters that cannot be stored"
             return "?"
         case dict():
             items = cast(dict[Any, Any], value).items()
-            return {str(name): _canonical(part, f"{path}.{name}".lstrip("."), faults) for name, part in items}
+            return {_name(name): _canonical(part, (*loc, str(name)), faults) for name, part in items}
         case list():
             parts = cast(list[Any], value)
-            return [_canonical(part, f"{path}.{place}", faults) for place, part in enumerate(parts)]
+            return [_canonical(part, (*loc, place), faults) for place, part in enumerate(parts)]
         case _:
             return value
+
+
+def _name(given: object) -> str:
+    """Return a name as it can be shown: no argument of ours is called otherwise."""
+    return str(given).encode(errors="replace").decode()
 
 
 def _encodable(text: str) -> bool:

@@ -30,7 +30,8 @@ def parse_time(value: object) -> datetime:
 def _in_reach(value: object) -> datetime:
     moment = parse_time(value)
     if isinstance(value, str) and not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise PydanticCustomError("far", f"must be in the years {FIRST_YEAR} to {LAST_YEAR}")
+        years = {"first": FIRST_YEAR, "last": LAST_YEAR}
+        raise PydanticCustomError("far", "must be in the years {first} to {last}", years)
     return moment
 
 

@@ -269,6 +269,9 @@ def test_a_torn_condition_is_refused_in_its_place_or_has_an_answer(count: int) -
 # -- files and folders ------------------------------------------------------------------------------------------
 
 
+LINE = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     rules: PolicySet | None
@@ -285,10 +288,7 @@ def loaded(files: Mapping[str, str]) -> Loaded:
         found = problems.found
     told(found)
     for each in found:
-        assert (
-            each.place.line
-            <= len(re.split(r"\r\n|[\n\r\x85\u2028\u2029]", files.get(each.place.file, ""))) + 1
-        )
+        assert each.place.line <= len(LINE.split(files.get(each.place.file, ""))) + 1
     return Loaded(rules, found)
 
 
@@ -297,10 +297,26 @@ ODD: tuple[Json, ...] = (
 )  # fmt: skip
 
 
+SCHEMAS = {"input", "output"}  # of a tool: they were proved to be schemas when the tool was accepted
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def torn_file(name: str, text: str, chance: Random) -> str:
     others = [other for _, other in texts()]
-    if name.endswith(".json") and chance.random() < 0.7:
-        return json.dumps(_other_json(json.loads(text), chance))
+    if name.endswith(".json"):
+        broken = torn(text, LINES, others, chance)
+        return (
+            broken
+            if chance.random() < 0.3 and not _is_json(broken)
+            else json.dumps(_other_json(json.loads(text), chance))
+        )
     if chance.random() < 0.3 and (said := [each for each in conditions() if each in text]):
         one = chance.choice(said)
         return text.replace(one, torn(one, PIECES, conditions(), chance), 1)
@@ -313,8 +329,8 @@ def _other_json(value: Json, chance: Random) -> Json:
         at = chance.randrange(len(value))
         return [*value[:at], *_instead(value[at], chance), *value[at + 1 :]]
     if is_object(value) and value and chance.random() < 0.85:
-        key = chance.choice(sorted(value))
-        found = _instead(value[key], chance)
+        key = chance.choice(sorted(value.keys() - SCHEMAS) or [""])
+        found = _instead(value.get(key), chance)
         rest = {name: part for name, part in value.items() if name != key}
         return rest | dict.fromkeys([key] * len(found), found[0] if found else None)
     return chance.choice(ODD)

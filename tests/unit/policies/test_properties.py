@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.unit.policies.room import ALL, ARGUMENTS, FOLDER, NOW, LookUps, call, checked, env, folder, lock
 
-from lockkeep.model import Allow, Deny, RequireApproval, Verdict
+from lockkeep.model import Allow, Deny, Divert, RequireApproval, Verdict
 from lockkeep.policy import cases
 from lockkeep.policy.bundle import load
 from lockkeep.policy.lexer import Unreadable
@@ -44,6 +44,7 @@ ask = st.one_of(
     st.fixed_dictionaries({"from": st.just(["lead"])}),
     st.fixed_dictionaries({"from": st.just(["finance"]), "when": st.sampled_from(CONDITIONS)}),
 )
+hand = entry.map(lambda said: {**said, "to": ["finance"]})
 rule_files = st.lists(
     st.fixed_dictionaries(
         {
@@ -52,6 +53,7 @@ rule_files = st.lists(
             ),
             "deny": st.lists(entry, max_size=2),
             "ask": st.lists(ask, max_size=2),
+            "people": st.lists(hand, max_size=1),
         }
     ),
     min_size=1,
@@ -64,7 +66,7 @@ def texts(files: list[dict[str, Any]], backwards: bool = False) -> list[str]:
     found: list[str] = []
     for number, block in enumerate(files):
         said: dict[str, Any] = {"allow": block["allow"]} if block["allow"] is not None else {}
-        for kind in ("deny", "ask"):
+        for kind in ("deny", "ask", "people"):
             entries = [{"name": f"{kind}-x{at}", **each} for at, each in enumerate(block[kind])]
             if entries:
                 said[kind] = entries[::-1] if backwards else entries
@@ -92,7 +94,7 @@ def decided(policies: list[str], payment: Any, lead: Any, backwards: bool = Fals
 
 
 def strictness(verdict: Verdict) -> int:
-    return {Allow: 0, RequireApproval: 1, Deny: 2}[type(verdict)]
+    return {Allow: 0, RequireApproval: 1, Divert: 2, Deny: 3}[type(verdict)]
 
 
 LOCK = lock([ALL[name] for name in ("lab.try", "crm.get", "billing.payment")])
@@ -109,12 +111,12 @@ def test_the_order_of_files_rules_and_keys_never_changes_a_decision(
 
 
 @SAMPLE
-@given(rule_files, entry, ask, fact, fact)
-def test_one_more_deny_or_ask_never_allows_more(
-    files: Any, deny: Any, more: Any, payment: Any, lead: Any
+@given(rule_files, entry, ask, hand, fact, fact)
+def test_one_more_deny_ask_or_way_to_people_never_allows_more(
+    files: Any, deny: Any, more: Any, people: Any, payment: Any, lead: Any
 ) -> None:
     before = strictness(decided(texts(files), payment, lead))
-    for kind, added in (("deny", deny), ("ask", more)):
+    for kind, added in (("deny", deny), ("ask", more), ("people", people)):
         stricter = [{**files[0], kind: [*files[0][kind], added]}, *files[1:]]
         assert strictness(decided(texts(stricter), payment, lead)) >= before
 
@@ -132,6 +134,22 @@ def test_a_rule_that_fails_never_allows_more(files: Any, failing: str, data: st.
     verdict = decided(texts(broken), RuntimeError(), RuntimeError())
     assert isinstance(verdict, Deny)
     assert strictness(verdict) >= before
+
+
+@SAMPLE
+@given(rule_files, st.integers(0, 2), fact, fact)
+def test_one_allow_less_or_one_that_fails_never_allows_more(
+    files: Any, which: int, payment: Any, lead: Any
+) -> None:
+    before = strictness(decided(texts(files), payment, lead))
+    at = which % len(files)
+    without, failing = (
+        [*files[:at], {**files[at], "allow": allow}, *files[at + 1 :]]
+        for allow in (None, {"when": "1 / 0 == 1"})
+    )
+    after = strictness(decided(texts(without), payment, lead))
+    assert after >= before
+    assert strictness(decided(texts(failing), payment, lead)) == after
 
 
 words = st.sampled_from(

@@ -1,5 +1,6 @@
 """`lockkeep-servers new` writes servers that work at once, and overwrites nothing (TS13)."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -24,12 +25,26 @@ def run(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["night_shift2", pytest.param("trucks", marks=pytest.mark.full)])
-def test_one_file_is_bronze_and_its_own_test_passes(name: str, tmp_path: Path) -> None:
-    written = one_file(name, tmp_path)
+def test_one_file_is_bronze_and_its_own_test_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = one_file("night_shift2", tmp_path)
 
-    assert {path.name for path in written} == {f"{name}.py", f"test_{name}.py", f"{name}.conformance.yaml"}
+    assert {path.name for path in written} == {
+        "night_shift2.py",
+        "test_night_shift2.py",
+        "night_shift2.conformance.yaml",
+    }
     assert "fleet" not in "".join(path.read_text(encoding="utf-8") for path in written)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = importlib.import_module("test_night_shift2")
+    own.test_a_van_is_moved()
+    own.test_the_server_is_bronze()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["trucks", "night_shift2"])
+def test_the_own_test_of_one_file_passes_where_it_stands(name: str, tmp_path: Path) -> None:
+    one_file(name, tmp_path)
+
     run(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", f"test_{name}.py")
 
 

@@ -40,7 +40,7 @@ SELECT * FROM vendors WHERE id = :id;
 
 -- name: get_order  (open is what invoices that count have not billed yet, without tax)
 SELECT o.*, o.total_minor - coalesce((
-    SELECT sum(i.net_minor) FROM invoices i
+    SELECT sum(max(i.net_minor, 0)) FROM invoices i
     WHERE i.po_key = o.po_key AND i.currency = o.currency AND i.status NOT IN ('void', 'rejected')
 ), 0) AS open_minor
 FROM purchase_orders o

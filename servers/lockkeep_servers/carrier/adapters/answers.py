@@ -36,7 +36,7 @@ def tracked(seen: Seen, now: datetime) -> port.Tracked:
         eta=_eta(seen),
         promised=parse_time(row["promised_at"]),
         delay_h=stands.delay_h,
-        action_required=action_required(stands.status, superseded=row["superseded_by"] is not None),
+        action_required=action_required(stands.status, superseded=seen.replaced),
         as_of=now,
     )
 

@@ -29,7 +29,7 @@ def _open_rate(shipments: Shipments, rate_id: str, most: int, currency: str) -> 
         raise NotFound("rate")
     if used := shipments.tx.row("bought_with", rate_id=rate_id):
         raise Duplicate("label", used["id"])
-    if shipments.now >= parse_time(rate["expires_at"]):
+    if shipments.now >= min(parse_time(rate["expires_at"]), parse_time(rate["picked_up_at"])):
         raise RateExpired
     checks.own_currency(currency, rate["currency"])
     if rate["amount_minor"] > most:
@@ -81,7 +81,10 @@ def void_label(shipments: Shipments, ask: port.VoidLabel) -> Effect:
         return Effect(row["id"], str(row["version"]), {}, {})
     seen, before, after = shipments.save(row, shipments.voided(row, refund_of(row["carrier"])))
     undo = Undo(possible="no", note="Buy another label instead.")
-    return Effect(row["id"], str(seen.row["version"]), before, after, undo=undo)
+    old = shipments.seen(shipments.fetch(row["supersedes"])) if row["supersedes"] is not None else None
+    nowhere = ("void: the old label is void, too, so nothing is on its way now",)
+    warnings = nowhere if old is not None and old.void and not seen.replaced else ()
+    return Effect(row["id"], str(seen.row["version"]), before, after, undo, warnings)
 
 
 def rebook(shipments: Shipments, ask: port.Rebook) -> Effect:
@@ -89,7 +92,7 @@ def rebook(shipments: Shipments, ask: port.Rebook) -> Effect:
     old = shipments.seen(shipments.fetch(ask.shipment_id))
     checks.not_delivered(old.standing.status)
     checks.no_hazmat(json.loads(old.row["parcels"]))
-    if old.row["superseded_by"] is not None:
+    if old.replaced:
         raise Duplicate("replacement", old.row["superseded_by"])
     rate = _open_rate(shipments, ask.rate_id, ask.max_extra_minor, ask.currency)
     checks.rate_for(ask.shipment_id, rate["shipment_id"])
@@ -139,7 +142,7 @@ def cancel_rebook(shipments: Shipments, ask: port.CancelRebook) -> Effect:
     if old["superseded_by"] is None:
         return Effect(old["id"], str(old["version"]), {}, {}, images={"steps": []})
     new = shipments.fetch(old["superseded_by"])
-    if new["superseded_by"] is not None:
+    if shipments.seen(new).replaced:
         raise Conflict(str(old["version"]), ["superseded_by"])
     void = shipments.seen(new).void
     voided = {} if void else shipments.voided(new, refund_of(new["carrier"]))

@@ -157,6 +157,6 @@ def _is_exception(seen: Seen, ask: port.ListExceptions) -> bool:
     stands = seen.standing
     if ask.status is not None and stands.status not in ask.status:
         return False
-    if ask.status is None and (stands.status == "delivered" or seen.row["superseded_by"] is not None):
+    if ask.status is None and (stands.status == "delivered" or seen.replaced):
         return False
     return stands.delay_h >= ask.min_delay_h or stands.status in FOR_SOMEBODY

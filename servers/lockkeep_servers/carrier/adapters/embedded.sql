@@ -21,7 +21,8 @@ WHERE s.number > :after
        OR EXISTS (SELECT 1 FROM scans c WHERE c.shipment_id = s.id AND c.received_at <= :now
                   AND c.status IN (SELECT value FROM json_each(:waiting))))
   AND (NOT :open
-       OR (s.superseded_by IS NULL
+       OR ((s.superseded_by IS NULL
+            OR EXISTS (SELECT 1 FROM shipments r WHERE r.id = s.superseded_by AND r.refund IS NOT NULL))
            AND (NOT EXISTS (SELECT 1 FROM scans c WHERE c.shipment_id = s.id AND c.received_at <= :now AND c.status = 'delivered')
                 OR EXISTS (SELECT 1 FROM scans c WHERE c.shipment_id = s.id AND c.received_at <= :now AND c.status IN ('returned', 'lost')))))
 ORDER BY s.number

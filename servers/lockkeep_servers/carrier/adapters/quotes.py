@@ -38,7 +38,7 @@ def quoted(tx: Transaction, ask: port.Quote, now: datetime) -> port.Rates:
     ]
     ways = str(sender.address["country"]), str(receiver.address["country"])
     made, reasons = offers(ways, parcels, ask, now)
-    expires = (now + QUOTE_LASTS).replace(microsecond=0)
+    expires = min([now + QUOTE_LASTS, *(offer.picked_up_at for offer in made)]).replace(microsecond=0)
     quote = tx.rows(
         "add_quote",
         shipment_id=ask.shipment_id,

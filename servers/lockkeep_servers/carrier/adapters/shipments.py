@@ -28,6 +28,7 @@ class Seen:
 
     row: Row
     standing: Standing
+    replaced: bool  # by a label that holds: one that was given back stands in for nothing
 
     @property
     def void(self) -> bool:
@@ -59,7 +60,12 @@ class Shipments:
         scans = [_scan(scan) for scan in self.tx.rows("scans_of", id=row["id"])]
         promised, eta = datetime.fromisoformat(row["promised_at"]), moment(row["eta"])
         void = Void(row["refund"], datetime.fromisoformat(row["refund_at"])) if row["refund"] else None
-        return Seen(row, standing(scans, promised=promised, eta=eta, void=void, now=self.now))
+        new = row["superseded_by"]
+        return Seen(
+            row,
+            standing(scans, promised=promised, eta=eta, void=void, now=self.now),
+            replaced=new is not None and not self.seen(self.fetch(new)).void,
+        )
 
     def expect(self, row: Row, version: str | None) -> None:
         """The caller decided on this version, or named none."""

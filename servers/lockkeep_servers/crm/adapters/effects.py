@@ -33,6 +33,7 @@ NEVER_NULL = {
     "company": frozenset({"name"}),
     "deal": frozenset({"name"}) | MONEY,
 }
+CLOSED = ("stage", "lost_reason", "won_minor", "won_currency")  # how it ended
 OPEN_LEAD = ("assigned", "contacted", "qualified")
 
 
@@ -121,6 +122,8 @@ def update(records: Records, ask: port.Update) -> Effect:
     }
     if not given:
         faults["changes"] = "needs one field at least"
+    if not (given.get("name") or "-").strip():
+        faults["changes.name"] = "must not be empty"
     if faults:
         raise Invalid(faults)
     row = records.fetch(ask.kind, ask.id)
@@ -154,6 +157,9 @@ def move_stage(records: Records, ask: port.MoveStage) -> Effect:
         if ask.stage not in possible:
             raise IllegalTransition(possible)
     effect = records.save(row, {"stage": ask.stage, **_closing(ask, row)})
+    if effect.after:  # an undo closes it again, and needs for that what did not change, too
+        same = {name: row[name] for name in CLOSED if row[name] is not None and name not in effect.after}
+        effect = replace(effect, before={**same, **(effect.before or {})}, after={**same, **effect.after})
     final = not allowed(ask.kind, ask.stage, owned=True)
     return (
         replace(effect, undo=Undo(possible="no", note="A converted lead has no way back."))
