@@ -146,7 +146,7 @@ class Terminal:
         return "\n".join(line.rstrip() for line in plain.splitlines()).strip("\n")
 
     def _filled(self, command: str, where: str) -> str:
-        """`…` in a command stands for what an earlier command printed: a whole line, or the end of a word."""
+        """`…` in a command stands for what an earlier command printed: a whole line, an option's value, or the end of a word."""
         if HOLE not in command:
             return command
         whole = _pattern(command, r"\S+")
@@ -160,7 +160,7 @@ class Terminal:
                 raise Differs(f"{where}: nothing printed so far begins with {match[1]}")
             return found[-1]
 
-        return re.sub(rf"(\w+_){HOLE}", word, command)
+        return re.sub(rf"(\w+_|--\w+ ){HOLE}", word, command)
 
 
 def commands_of(block: Block) -> list[tuple[int, str, list[str]]]:

@@ -12,7 +12,9 @@ from lockkeep.ledger.switches import SCOPES
 from lockkeep.model import RISKS, ApprovalState, CallState, Outcome, SwitchMode, Verdict
 from lockkeep.pipeline import GATES
 from lockkeep.policy import (
+    asking,
     cases,
+    entries,
     figures,
     functions,
     gatewayfile,
@@ -56,8 +58,9 @@ TABLES = [
     ("manifests.md", "What the scan finds", finding.MEANING),
     ("policy-files.md", "A policy file", simple.TOP),
     ("policy-files.md", "A tool block", simple.BLOCK),
-    ("policy-files.md", "An entry", simple.ENTRY),
-    ("policy-files.md", "Asking people", simple.ASKING),
+    ("policy-files.md", "An entry", entries.ENTRY),
+    ("policy-files.md", "Asking people", asking.KEYS),
+    ("policy-files.md", "Results", entries.RESULTS),
     ("policy-files.md", "Windows of a limit", WINDOWS),
     ("policy-files.md", "Functions", (*functions.FUNCTIONS, *functions.METHODS)),
     ("policy-files.md", "A case", cases.CASE),

@@ -115,3 +115,28 @@ async def test_a_list_too_long_to_tell_is_denied(tmp_path: Path) -> None:
 
         assert denied["code"] == "arguments.operation"
         assert home.shop.effects == []
+
+
+KEYED = """\
+api: lockkeep/v1
+policy: shop
+owner: lead
+applies_to: {everywhere: true}
+tools:
+  crm.get_object: {allow: anyone}
+  crm.update_deal:
+    allow: [staff]
+    ask: {from: [lead]}
+"""
+
+
+@pytest.mark.promise("P1")
+async def test_a_rule_for_an_operation_speaks_of_that_one_thing_only(tmp_path: Path) -> None:
+    async with house(tmp_path, wide()) as home:
+        await home.rules(rules=KEYED)
+        read, asked = await manage(home, "deals", "read"), await manage(home, "deals", "update")
+        refused = await manage(home, "deals", "delete")
+
+    assert (read["applied"], asked["status"]) == (True, "pending_approval")
+    assert asked["rules"] == ["shop/crm.update_deal/ask-1"]
+    assert refused["code"] == "policy.not_allowed"

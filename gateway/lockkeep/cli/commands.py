@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from lockkeep.cli import activation, approvals, audit, callers, calls, catalog, serve, start, switches
+from lockkeep.cli import (
+    activation,
+    approvals,
+    audit,
+    callers,
+    calls,
+    catalog,
+    meaning,
+    serve,
+    start,
+    switches,
+)
 
 app = typer.Typer(
     name="lockkeep",
@@ -32,6 +43,7 @@ app.command("status")(serve.status)
 app.command("doctor")(serve.doctor)
 app.command("add")(catalog.add)
 app.add_typer(catalog.app, name="catalog")
+activation.app.command("show")(meaning.show)
 app.add_typer(activation.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(calls.app, name="calls")

@@ -59,7 +59,11 @@ def mentions(files: Mapping[str, str], lock: Lock, change: Change) -> list[Menti
         ours = file == f"manifests/{old.integration}.yaml"  # there the server's own name stands
         name, pattern = (old.server_name, in_manifest) if ours else (old.name, in_policies)
         lines = enumerate(text.splitlines() if file != LOCK else (), 1)
-        found += [Mention(file, number, name) for number, line in lines if pattern.search(line)]
+        found += [
+            Mention(file, number, name)
+            for number, line in lines
+            if pattern.search(line) and not line.lstrip().startswith("#")
+        ]
     return found
 
 

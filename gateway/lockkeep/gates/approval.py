@@ -33,13 +33,19 @@ async def approval(
             and not approvals.waits_for(store.read, row, people)
         ):
             return Allow(arguments)
-    barred = frozenset({call.user, current.gateway.agents.get(call.agent) or call.user})
+    return asked(call, RequireApproval(wanted, arguments), current)
+
+
+def asked(call: ToolCall, wish: RequireApproval, rules: PolicySet) -> RequireApproval | Deny:
+    """Whom the wish comes to ask; a no if nobody could ever agree."""
+    people, wanted = rules.people.persons, wish.demands
+    barred = frozenset({call.user, rules.gateway.agents.get(call.agent) or call.user})
     if _nobody(wanted, barred, people):  # those who come next are asked at once
         wanted = tuple(approvals.escalated(demand) for demand in wanted)
     if nobody := _nobody(wanted, barred, people):
         reason = f"People must agree, but nobody who may is in: {', '.join(nobody)}."
         return Deny("policy.no_approver", reason, "Tell whoever keeps people.yaml.", "no", wanted[0].rule)
-    return RequireApproval(wanted, arguments)
+    return RequireApproval(wanted, wish.arguments)
 
 
 def _nobody(wanted: Sequence[Demand], barred: frozenset[str], people: approvals.People) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """Gate `policy`: what the files say. Only its Allow names what may be sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lockkeep.model import Deny, Finding, Share, ToolCall
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.engine import Decision, LookUp
+from lockkeep.policy.runtime import Value
 
 NONE_LOADED = Deny(
     "policy.none_loaded", "No policy set is loaded, so everything is denied.", "Run lockkeep policy check and activate.", "later"
@@ -18,16 +19,20 @@ async def policy(
     look_up: LookUp,
     taken: Callable[[Share, str], int],
     faults: Callable[[ToolCall], str | None],
+    given: Callable[[ToolCall], Mapping[str, Value] | None] = lambda _: None,
 ) -> Finding:
-    """No call goes on without an allow; deny, people and ask beat it; what cannot be judged is denied."""
+    """No call goes on without an allow; deny, people and ask beat it; what cannot be judged is denied.
+
+    `given` are answers that were recorded with a past call, in place of look-ups.
+    """
     current = rules()
     if current is None:
         return Finding("policy", NONE_LOADED)
 
     async def decide(wanted: ToolCall, *, changes: bool) -> Decision:
         return await current.decide(
-            wanted, look_up, taken=lambda share: taken(share, call.id), telling=False, changes=changes
-        )
+            wanted, look_up, given(wanted), taken=lambda share: taken(share, call.id), telling=False, changes=changes
+        )  # fmt: skip
 
     decision = await decide(call, changes=True)
     if decision.changed is None:

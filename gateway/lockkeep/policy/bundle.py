@@ -171,7 +171,11 @@ class PolicySet:
         effects = self.effects_of(call.tool)
         found = effects.operations.of(arguments) if effects.operations else None
         if isinstance(found, Unmatched):
-            return replace(call, arguments=arguments, unresolved=Deny("arguments.operation", found.reason))
+            return replace(
+                call,
+                arguments=arguments,
+                unresolved=Deny("arguments.operation", found.reason, "Ask for less.", "changed"),
+            )
         operation, risk = (found.name, found.risk) if found else (call.operation, call.risk)
         own = effects.within(operation)
         return replace(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import cast
 
-from lockkeep.model import Json, Tool, Tools
+from lockkeep.model import Json, Tool, Tools, is_object
 from lockkeep.policy import forms
 from lockkeep.policy.asked import Askings, fields_of
 from lockkeep.policy.check import Checker
@@ -21,7 +21,7 @@ from lockkeep.policy.places import spot
 from lockkeep.policy.positions import Problems, Text, nearest
 from lockkeep.policy.reads import Reads
 from lockkeep.policy.rules import HOLE, Applies, Asked, Condition, Rule, Template, ToolRules, Who
-from lockkeep.policy.runtime import like
+from lockkeep.policy.runtime import is_array, like
 from lockkeep.policy.scope import lenient
 
 ALONE = ("read", "note", "write")  # where the requester's own yes may be all that is asked
@@ -54,38 +54,47 @@ class Compiler:
             applies = self._applies(file.applies)
             used: set[str] = set()
             for block in file.blocks:
-                for tool in self._matching(block):
-                    rules = OneTool(self, file, block, tool, applies).compile()
+                for tool, operation in self._matching(block):
+                    rules = OneTool(self, file, block, tool, applies, operation).compile()
                     used |= {name for _, name in rules.lookups}
                     before = found.get(tool.name, ToolRules())
                     found[tool.name] = before.with_more(rules)
             self._unused_reads(file, used)
         return found
 
-    def _matching(self, block: forms.Block) -> list[Tool]:
-        offered = {name: tool for name, tool in self.tools.items() if tool.offered}
-        found: dict[str, Tool] = {}
+    def _matching(self, block: forms.Block) -> list[tuple[Tool, str | None]]:
+        """The tools the key names; with the operation, where it names one thing a wide tool does."""
+        found: dict[tuple[str, str | None], tuple[Tool, str | None]] = {}
         for pattern, offset in _places(block):
-            matches = [tool for tool in offered.values() if _matches(pattern, tool)]
+            matches = self._called(pattern)
             if not matches and not self._to_come(pattern):
-                why = (
-                    f"'{pattern}' is for the gateway only"
-                    if pattern in self.tools
-                    else f"no accepted tool is called '{pattern}'"
-                )
-                hint = (
-                    "agents never see it, so no rule speaks of it"
-                    if pattern in self.tools
-                    else nearest(pattern, offered)
-                    or "accept the integration's tools first: lockkeep catalog accept"
-                )
-                self.say(block.key, why, hint, code="unknown-tool", offset=offset)
+                self._unknown(block, pattern, offset)
             more = len(block.entries) - (block.allow is not None)
             if pattern.endswith("@read") and (more or block.change or block.undo):
                 hint = "name the tools it is for, in a block of their own"
                 self.say(block.key, "a block for @read has only 'allow' and 'results'", hint, offset=offset)
-            found |= {tool.name: tool for tool in matches}
+            found |= {(tool.name, operation): (tool, operation) for tool, operation in matches}
         return list(found.values())
+
+    def _called(self, pattern: str) -> list[tuple[Tool, str | None]]:
+        """Tools by name or pattern; else every tool that has an operation of exactly this name."""
+        tool = self.tools.get(pattern)
+        if tool is not None:
+            return [(tool, None)] if tool.offered else []
+        offered = [each for each in self.tools.values() if each.offered]
+        if "*" in pattern or "@" in pattern:
+            return [(each, None) for each in offered if _matches(pattern, each)]
+        return [(each, pattern) for each in offered if pattern in operations_of(each)]
+
+    def _unknown(self, block: forms.Block, pattern: str, offset: int) -> None:
+        if pattern in self.tools:
+            why, hint = f"'{pattern}' is for the gateway only", "agents never see it, so no rule speaks of it"
+        else:
+            offered = [name for name, tool in self.tools.items() if tool.offered]
+            known = [*offered, *(name for tool in self.tools.values() for name in operations_of(tool))]
+            why = f"no accepted tool is called '{pattern}'"
+            hint = nearest(pattern, known) or "accept the integration's tools first: lockkeep catalog accept"
+        self.say(block.key, why, hint, code="unknown-tool", offset=offset)
 
     def _to_come(self, pattern: str) -> bool:
         """A pattern over an integration that is connected to, and of which no tool is accepted yet, is no mistake."""
@@ -159,8 +168,15 @@ class OneTool:
     """One block of one file, compiled for one tool."""
 
     def __init__(
-        self, compiler: Compiler, file: forms.PolicyFile, block: forms.Block, tool: Tool, applies: Applies
+        self,
+        compiler: Compiler,
+        file: forms.PolicyFile,
+        block: forms.Block,
+        tool: Tool,
+        applies: Applies,
+        operation: str | None = None,
     ) -> None:
+        self.operation = operation
         self.all, self.file, self.block, self.tool, self.applies = compiler, file, block, tool, applies
         self.reads = Reads(compiler, file, tool)
         self.at = block.at.within(file.at)
@@ -189,7 +205,7 @@ class OneTool:
         unless, _ = self.conditions(entry.unless, after, whole=len(when) == len(entry.when))
         at = entry.at.within(self.at)
         rule = Rule(
-            id=self.id_of(entry.name), file=self.file.name, kind=kind, place=entry.place, applies=self.applies,  # pyright: ignore[reportArgumentType]
+            id=self.id_of(entry.name), operation=self.operation, file=self.file.name, kind=kind, place=entry.place, applies=self.applies,  # pyright: ignore[reportArgumentType]
             source=self._source(kind, entry), when=when, unless=unless, say=self._template(entry.say, after),
             fix=self._template(entry.fix, after), mode=at.mode, until=at.until,
             hours=tuple(each for each in (self.file.opening, self.block.opening, entry.opening) if each.windows),
@@ -343,6 +359,12 @@ def _places(block: forms.Block) -> list[tuple[str, int]]:
             found.append((part.strip(), at + len(part) - len(part.lstrip())))
         at += len(part) + 1
     return found
+
+
+def operations_of(tool: Tool) -> list[str]:
+    """The names of what a wide tool does."""
+    said: Json = tool.effect.get("operations")
+    return [str(each.get("operation")) for each in said if is_object(each)] if is_array(said) else []
 
 
 def _matches(pattern: str, tool: Tool) -> bool:

@@ -11,7 +11,7 @@ from lockkeep.policy.generate import generated
 from lockkeep.policy.rules import Cut, Lookup, Rule, ToolRules, needed_by
 
 MOST = 10_000  # plans that are kept; callers are few, and a plan is small
-Key = tuple[str, str, frozenset[str], str | None]
+Key = tuple[str, str, frozenset[str], str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Index:
         self._plans: dict[Key, Plan] = {}
 
     def plan(self, call: ToolCall, workflow: str | None) -> Plan:
-        key = (call.user, call.agent, call.roles, workflow)
+        key = (call.user, call.agent, call.roles, call.operation, workflow)
         found = self._plans.get(key)
         if found is None:
             if len(self._plans) >= MOST:
@@ -64,7 +64,9 @@ class Index:
         return found
 
 
-def _plan(rules: ToolRules, user: str, agent: str, roles: frozenset[str], workflow: str | None) -> Plan:
+def _plan(
+    rules: ToolRules, user: str, agent: str, roles: frozenset[str], operation: str, workflow: str | None
+) -> Plan:
     chosen: list[Rule] = []
     not_for: list[Rule] = []
     for rule in sorted(rules.rules, key=lambda rule: rule.id):

@@ -168,6 +168,7 @@ class Rule:
     place: Place
     applies: Applies
     source: str
+    operation: str | None = None  # the one thing a wide tool does that it speaks about
     when: tuple[Condition, ...] = ()
     unless: tuple[Condition, ...] = ()
     say: Template | None = None

@@ -1,6 +1,6 @@
 """Policy files as sentences for the people who own the rules. One sentence, or a few, for every id."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from lockkeep.model import Tools
@@ -60,18 +60,19 @@ class SaidFile:
     blocks: tuple[SaidBlock, ...]
 
 
-def sentences(file: forms.PolicyFile, tools: Tools, only: str | None = None) -> SaidFile:
-    """The whole file, or what of it is about one tool."""
+def sentences(
+    file: forms.PolicyFile, tools: Tools, only: str | None = None, needed: Collection[tuple[str, str]] = ()
+) -> SaidFile:
+    """The whole file, or what of it is about one tool: then only the look-ups that are `needed` are said."""
     blocks = [(tools_of(block, tools), block) for block in file.blocks]
     found = [
         SaidBlock(names, tuple(Said(item.id, entry(item)) for item in items(file, block)))
         for names, block in blocks
         if only is None or only in names
     ]
-    reads = tuple(Said(f"{file.name}/read/{read.name.text}", _read(file, read)) for read in file.reads)
-    return SaidFile(
-        file.name, file.file, _opening(file), reads if found or only is None else (), tuple(found)
-    )
+    reads = [read for read in file.reads if only is None or (file.name, read.name.text) in needed]
+    looked_up = tuple(Said(f"{file.name}/read/{read.name.text}", _read(file, read)) for read in reads)
+    return SaidFile(file.name, file.file, _opening(file), looked_up, tuple(found))
 
 
 def entry(item: Item) -> str:

@@ -42,7 +42,8 @@ def plain(current: PolicySet, only: str | None = None) -> tuple[list[SaidFile], 
     """All files, or what they say about one tool."""
     files = policyfiles.read(current.files)
     rules = {tool: each for tool, each in current.rules.items() if only in (None, tool)}
-    said = [sentences(file, current.tools, only) for file in files]
+    needed = current.rules_of(only).lookups if only is not None else ()
+    said = [sentences(file, current.tools, only, needed) for file in files]
     return [file for file in said if file.blocks or only is None], tables(files, rules)
 
 

@@ -28,7 +28,13 @@ LEGEND = (
     "What cannot be judged is refused, too (a fact that is missing, an amount in another currency), unless the look-up "
     "says who is asked then.",
 )
-RANK = {"deny": 1, "limit": 2, "people": 3, "ask": 4, "allow": 5}
+RANK = {
+    "deny": 1,
+    "people": 2,
+    "limit": 3,
+    "ask": 4,
+    "allow": 5,
+}  # what people take over takes no share of a limit
 
 
 Point = tuple[Fraction, bool]  # True: the threshold itself lies before it

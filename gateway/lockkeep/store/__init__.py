@@ -1,5 +1,5 @@
 """Where everything is kept: one SQLite file, one writer, numbered migrations, and the only SQL there is."""
 
-from lockkeep.store.sqlite import Row, Store, Tx, whole
+from lockkeep.store.sqlite import Row, Store, Tx, reading, whole
 
-__all__ = ["Row", "Store", "Tx", "whole"]
+__all__ = ["Row", "Store", "Tx", "reading", "whole"]

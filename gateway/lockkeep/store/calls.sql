@@ -87,6 +87,21 @@ SELECT * FROM calls
    AND (:user IS NULL OR user = :user)
  ORDER BY at DESC, rowid DESC LIMIT :count;
 
+-- name: calls_past  (with what the decision rested on, in the order they were stored)
+SELECT calls.*, calls.rowid AS number, payloads.arguments, payloads.sent, payloads.facts, approvals.state AS approval_state,
+       approvals.demands, (SELECT min(at) FROM approvals AS first WHERE first.call = calls.id) AS parked_at
+  FROM calls LEFT JOIN payloads ON payloads.call = calls.id LEFT JOIN approvals ON approvals.id = calls.approval
+ WHERE calls.rowid > :after AND calls.at >= :since ORDER BY calls.rowid LIMIT :count;
+
+-- name: call_past
+SELECT calls.*, calls.rowid AS number, payloads.arguments, payloads.sent, payloads.facts, approvals.state AS approval_state,
+       approvals.demands, (SELECT min(at) FROM approvals AS first WHERE first.call = calls.id) AS parked_at
+  FROM calls LEFT JOIN payloads ON payloads.call = calls.id LEFT JOIN approvals ON approvals.id = calls.approval
+ WHERE calls.id = :id;
+
+-- name: calls_past_count
+SELECT count(*) AS n FROM calls WHERE at >= :since;
+
 -- name: calls_open_of
 SELECT * FROM calls WHERE user = :user AND agent = :agent
    AND state IN ('pending_approval', 'executing', 'unknown', 'needs_human') ORDER BY at DESC LIMIT :count;

@@ -45,6 +45,11 @@ def migrate(db: sqlite3.Connection) -> None:
         db.execute("PRAGMA foreign_keys = ON")
 
 
+def is_current(db: sqlite3.Connection) -> bool:
+    """Whether exactly the migrations of this release were applied. Writes nothing."""
+    return _up_to_date(db, shipped())
+
+
 def _missing(db: sqlite3.Connection, files_: list[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
     """The files to apply, in order; another process may have been faster."""
     db.execute(TABLE)

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lockkeep.errors import StoreBusy, StoreUnavailable
-from lockkeep.store.migrate import migrate
+from lockkeep.errors import StoreBusy, StoreDoesNotFit, StoreUnavailable
+from lockkeep.store.migrate import is_current, migrate
 from lockkeep.store.statements import statements
 
 logger = logging.getLogger(__name__)
@@ -159,6 +159,20 @@ class Store:
             return None, error
         self._db.execute("RELEASE member")
         return result, None
+
+
+@contextmanager
+def reading(path: Path) -> Generator[Tx]:
+    """Statements on a store that cannot be written through this: nothing migrates, nothing is claimed."""
+    with _translated():
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+        try:
+            db.row_factory = sqlite3.Row
+            if not is_current(db):
+                raise StoreDoesNotFit("it is not of this release; `lockkeep status` brings an older one up to date")
+            yield Tx(db)
+        finally:
+            db.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -3,7 +3,7 @@
 import unicodedata
 from functools import lru_cache
 
-from lockkeep.upstream.hidden import suspect, without
+from lockkeep.upstream.hidden import suspects, without
 
 _IMITATIONS = dict(
     zip(
@@ -17,12 +17,12 @@ _LONGEST = 4  # some single characters stand for whole phrases
 
 
 def folded(text: str) -> str:
-    """What a reader takes it for. Every character that is neither letter nor digit nor mark is blank."""
+    """What a reader takes it for. Signs beyond ASCII become blanks."""
+    if suspects(text):
+        text = without(text)
     if text.isascii():
         return text
     letters = set(text)
-    if any(map(suspect, letters)):
-        text = without(text)
     changed = {char: plain for char in letters if (plain := _folded(char)) != char}
     if len(changed) > _FEW:
         return text.translate({ord(char): changed.get(char, char) for char in letters})

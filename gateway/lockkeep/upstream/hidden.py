@@ -71,28 +71,23 @@ _FLAGS = tuple(  # England, Scotland and Wales: the only emoji that are spelt wi
 
 def hidden(text: str) -> Iterator[Mark]:
     """Runs of hidden characters that no language and no emoji accounts for, and codes for terminals."""
-    suspects = _suspects(text)
-    if not suspects:
+    odd = suspects(text)
+    if not odd:
         return
     yield from _escapes(text)
     for severity, pattern in _PATTERNS[_HEBREW_OR_ARABIC.search(text) is not None]:
         for run in islice(pattern.finditer(text), MOST):
             yield Mark("hidden", severity, *run.span())
-    for char in sorted(filter(_unassigned, suspects))[:MOST]:
+    for char in sorted(filter(_unassigned, odd))[:MOST]:
         yield Mark("hidden", "warn", text.index(char), text.index(char) + 1)
 
 
-def _suspects(text: str) -> Set[str]:
-    """The characters of the text that need a closer look; one pass, and over most texts a very quick one."""
+def suspects(text: str) -> Set[str]:
+    """Characters that hide, unless a language or an emoji needs them where they stand. Over most texts a quick pass."""
     if text.isascii():
         raw = text.encode()
         return set() if len(raw) == len(raw.translate(None, _CONTROL_BYTES)) else set(text)
-    return {char for char in set(text) if suspect(char) or _unassigned(char)}
-
-
-def suspect(char: str) -> bool:
-    """Hidden, if it does not stand where a language or an emoji needs it."""
-    return _SUSPECT.match(char) is not None
+    return {char for char in set(text) if _SUSPECT.match(char) or _unassigned(char)}
 
 
 def _escapes(text: str) -> Iterator[Mark]:
@@ -105,7 +100,7 @@ def _escapes(text: str) -> Iterator[Mark]:
 
 def without(text: str) -> str:
     """The text as a model may take it: hidden characters gone, so that they cannot cut a word in two."""
-    return _ANY.sub("", text)
+    return _ANY.sub("", _COLOURS.sub("", text))
 
 
 def plain_flags(text: str) -> str:
@@ -127,5 +122,5 @@ def _unassigned(char: str) -> bool:
         unicodedata.category(char) == "Cn"
         and not "\U0001f000" <= char <= "\U0001fbff"
         and not "\U00020000" <= char <= "\U0003ffff"
-        and not suspect(char)
+        and not _SUSPECT.match(char)
     )

@@ -341,13 +341,12 @@ def _instead(value: Json, chance: Random) -> list[Json]:
 
 
 @pytest.mark.promise("P6", "P12")
-@numbers(40, 4_000, 50_000)
+@numbers(40, 5_000, 50_000)
 def test_a_torn_file_loads_or_is_told_in_its_place(count: int) -> None:
     heard = Counter[bool]()
     for number in range(count):
         chance = Random(f"{SEED}/file/{number}")
-        good = (*FOLDER.items(), ("desk.yaml", GOOD), ("lab.yaml", LAB))
-        name, text = chance.choice(texts() if chance.random() < 0.6 else good)
+        name, text = chance.choice(texts() if chance.random() < 0.5 else tuple(WHOLE_FOLDER.items()))
         text = torn_file(name, text, chance)
         files = {**FOLDER, name: text}
         heard[in_time(partial(loaded, files), f"{name}: {text}").rules is not None] += 1
@@ -373,7 +372,7 @@ def test_a_torn_folder_loads_whole_and_decides_or_is_told_in_its_place(count: in
 
 def torn_folder(chance: Random) -> dict[str, str]:
     """A few files more, a few torn, one left out, two that stand in each other's place."""
-    files = {**FOLDER, "desk.yaml": GOOD, "lab.yaml": LAB}
+    files = dict(WHOLE_FOLDER)
     for _ in range(chance.randrange(2)):
         name, text = chance.choice(texts())
         files[chance.choice((name, "more.yaml", f"manifests/{Path(name).name}"))] = text
@@ -398,6 +397,67 @@ LAB = json.dumps(
     },
     indent=1,
 )  # fmt: skip
+
+
+ROUTE = """\
+api: lockkeep/v1
+workflow: routing
+description: Every lead has an owner.
+owner: lead
+agents: [desk]
+trigger: {poll: crm.owners(active=true), every: 90s, each: result.owners}
+subject: item.id
+deadline: 30 minutes
+steps:
+  - {id: lead, call: 'crm.get(kind="lead", id=subject)'}
+  - {id: team, call: crm.owners(active=true)}
+  - {id: free, value: "team.owners.first(o, lead.country in o.countries && o.open < o.room)", when: has(lead.country)}
+  - {id: assign, call: crm.assign, with: {kind: lead, id: = subject, owner: = free.id}, when: has(free), on: {denied: people}}
+sequence:
+  - {tool: crm.assign, require: id == subject, at_most: 1}
+end_state: {call: 'crm.get(kind="lead", id=subject)', require: has(result.country), within: 5 minutes}
+stage: 10
+rest: shadow
+"""
+RICH = """\
+api: lockkeep/v1
+policy: rich
+owner: lead
+applies_to: {agents: [desk]}
+values: {high: {EUR: 100, USD: 110.50}, most: 15, soon: 30 days, words: [a, b]}
+read:
+  payment: {call: billing.payment, with: {payment_id: = payment_id}, timeout: 3s, cache: 10s, on_error: {from: [lead]}}
+tools:
+  billing.payment, crm.@read: {allow: anyone}
+  billing.refund:
+    allow: {roles: [support, lead], hours: mon-fri 08:00-18:00}
+    deny:
+      - {name: disputed, when: payment.disputed, say: "{payment.refundable} is disputed.", fix: Wait.}
+      - {unless: [amount > 0, amount <= payment.refundable], hours: not sat-sun}
+    people:
+      - {when: now - payment.at > soon, to: [finance]}
+    ask:
+      - {when: amount > high, from: [lead, finance], expires: 2 hours, escalate: [{after: 4h, to: [finance]}], edit: [amount]}
+      - {name: seen, mode: observe, any_of: [lead], count: 1, until: 2027-01-01}
+    limit:
+      - 20 per hour per agent
+      - {up_to: 5000 EUR per day, ask: {from: [finance]}}
+    change: {amount: at_most high}
+    undo: {who: [lead], within: 1 hour}
+  billing.*:
+    results: {hide: [order_id], detect: [email, iban]}
+"""
+WHOLE_FOLDER = {
+    **FOLDER,
+    "desk.yaml": GOOD,
+    "lab.yaml": LAB,
+    "rich.yaml": RICH,
+    "workflows/routing.yaml": ROUTE,
+}
+
+
+def test_the_folder_that_is_torn_is_whole() -> None:
+    assert loaded(WHOLE_FOLDER).found == []
 
 
 def decided(rules: PolicySet, chance: Random) -> None:

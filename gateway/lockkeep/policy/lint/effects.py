@@ -1,0 +1,148 @@
+"""Tools that change something: with a limit, with people for money, with a way back, in every currency."""
+
+from collections.abc import Iterator, Mapping
+
+from lockkeep.model import Json, Tool, is_object
+from lockkeep.policy.checked import Code
+from lockkeep.policy.lint.material import Finding, Material, Said, covers, named
+from lockkeep.policy.lint.truth import below_zero, constant, stays_silent
+from lockkeep.policy.rules import Rule
+from lockkeep.policy.runtime import Money, Table
+from lockkeep.policy.types import of_schema
+
+
+def writing(material: Material) -> Iterator[Finding]:
+    for said, writers in material.allows():
+        yield from _without_limit(said, writers, material)
+        yield from _without_ask(said, writers, material)
+        yield from _below_nothing(said, writers, material)
+        yield from _without_undo(said, writers, material)
+    yield from _one_currency(material)
+
+
+def _without_limit(said: Said, writers: Mapping[str, Rule], material: Material) -> Iterator[Finding]:
+    free = [tool for tool, rule in writers.items() if not material.guarded(tool, rule, "limit")]
+    if free:
+        message = f"nothing limits how often {named(free)} may be called"
+        yield said.finding("write-without-limit", message, "add limit: 20 per hour per agent")
+
+
+def _without_ask(said: Said, writers: Mapping[str, Rule], material: Material) -> Iterator[Finding]:
+    moving = [
+        tool
+        for tool, rule in writers.items()
+        if material.tool(tool).risk == "money" and not material.guarded(tool, rule, "ask", "people")
+    ]
+    if moving:
+        message = f"{named(moving)} moves money, and nobody is asked, whatever the amount"
+        hint = "add ask: [{when: amount > 100 EUR, from: [GROUP]}]"
+        yield said.finding("money-without-ask", message, hint)
+
+
+def _below_nothing(said: Said, writers: Mapping[str, Rule], material: Material) -> Iterator[Finding]:
+    """A negative refund is a charge."""
+    turned = [
+        tool
+        for tool, rule in writers.items()
+        if _has_amount(material.tool(tool))
+        and not _schema_forbids(material.tool(tool))
+        and not _denied_below_zero(tool, rule, material)
+    ]
+    if turned:
+        message = f"nothing refuses an amount below zero for {named(turned)}; a negative refund is a charge"
+        hint = "add deny: [{when: amount <= 0, say: The amount is above zero.}]"
+        yield said.finding("no-lower-bound", message, hint)
+
+
+def _has_amount(tool: Tool) -> bool:
+    return tool.risk == "money" and is_object(tool.effect.get("amount"))
+
+
+def _schema_forbids(tool: Tool) -> bool:
+    """Whether the argument behind the amount has a minimum in the tool's schema."""
+    said: Json = tool.effect["amount"].get("minor")
+    properties: Mapping[str, Json] = tool.input.get("properties", {})
+    part: Json = properties.get(str(said).removeprefix("args."), {})
+    lowest = [part.get(key) for key in ("minimum", "exclusiveMinimum")] if is_object(part) else []
+    return any(isinstance(each, int | float) and each >= 0 for each in lowest)
+
+
+def _denied_below_zero(tool: str, allow: Rule, material: Material) -> bool:
+    amounts = [below_zero("call", "amount"), below_zero("args", "amount"), below_zero("args", "amount_minor")]  # fmt: skip
+    denies = [
+        rule
+        for rule in material.rules.rules_of(tool).rules
+        if rule.kind == "deny" and rule.mode == "enforce" and covers(rule.applies, allow.applies)
+    ]
+    return any(
+        (rule.when or rule.unless) and not rule.hours and amount.also(stays_silent(rule)).never
+        for rule in denies
+        for amount in amounts
+    )
+
+
+def _without_undo(said: Said, writers: Mapping[str, Rule], material: Material) -> Iterator[Finding]:
+    lasting = [
+        tool
+        for tool, rule in writers.items()
+        if not _can_be_undone(material.tool(tool)) and not material.guarded(tool, rule, "ask", "people")
+    ]
+    if lasting:
+        message = f"{named(lasting)} cannot be undone, and nobody looks at it before"
+        yield said.finding("no-undo", message, "add an ask, or an undo to the tool's manifest")
+
+
+def _can_be_undone(tool: Tool) -> bool:
+    said: list[Json] = [tool.effect]
+    operations: Json = tool.effect.get("operations")
+    said += operations if isinstance(operations, list) else []
+    return any(each.get("undo") not in (None, "none") for each in said if is_object(each))
+
+
+# -- currencies ---------------------------------------------------------------------------------------------------
+
+
+def _one_currency(material: Material) -> Iterator[Finding]:
+    """A rule names one currency for an amount that comes in others, too: those calls are refused with an error."""
+    for said in material.said:
+        for tool, rule in said.enforced.items():
+            named_here = _currencies(rule)
+            others = _possible(tool, material) - named_here
+            if len(named_here) == 1 and others:
+                (only,) = named_here
+                message = (
+                    f"this {said.kind} speaks of {only} only, and {tool} also moves {', '.join(sorted(others))}; "
+                    "those calls are refused as an error"
+                )
+                hint = "write a table under values: {EUR: 100, USD: 110}, or a condition on the currency"
+                yield said.finding("one-currency", message, hint)
+                break
+
+
+def _possible(tool: str, material: Material) -> set[str]:
+    """The currencies the schema lists, and those that other rules of the tool speak of."""
+    takes = of_schema(material.tool(tool).input).attribute("currency")
+    listed = set(takes.options) if takes is not None else set[str]()
+    spoken = [_currencies(rule) for rule in material.rules.rules_of(tool).rules if rule.mode == "enforce"]
+    return listed or set[str]().union(*spoken)
+
+
+def _currencies(rule: Rule) -> set[str]:
+    found: set[str] = set()
+    for condition in (*rule.when, *rule.unless):
+        found |= _in_code(condition.code)
+    if rule.counted is not None:
+        found |= _of_value(rule.counted.most)
+    return found
+
+
+def _in_code(code: Code) -> set[str]:
+    fixed, value = constant(code)
+    own = _of_value(value) if fixed else set[str]()
+    return own.union(*(_in_code(part) for part in code.parts))
+
+
+def _of_value(value: object) -> set[str]:
+    if isinstance(value, Money):
+        return {value.currency}
+    return set(value.entries) if isinstance(value, Table) else set()

@@ -1,0 +1,137 @@
+"""What lint looks at: the files' forms beside the rules they became, the day, and what is known of the past."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+
+from lockkeep.model import Tool
+from lockkeep.policy import simple
+from lockkeep.policy.bundle import GATEWAY, PEOPLE, PolicySet
+from lockkeep.policy.forms import Block, Entry, PolicyFile
+from lockkeep.policy.positions import Node, Place, Problems, parse
+from lockkeep.policy.rules import Applies, Rule
+
+WRITES = ("write", "money", "customer_visible", "irreversible")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something a careful reader would ask about. A comment on its line, or on one of `also`, silences it."""
+
+    kind: str
+    place: Place
+    message: str
+    hint: str = ""
+    rule: str | None = None
+    also: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One entry of a block, and the rules it became: one for each tool of the block."""
+
+    file: PolicyFile
+    block: Block
+    kind: str
+    entry: Entry
+    id: str
+    rules: Mapping[str, Rule]
+
+    @property
+    def enforced(self) -> dict[str, Rule]:
+        return {tool: rule for tool, rule in self.rules.items() if rule.mode == "enforce"}
+
+    def finding(self, kind: str, message: str, hint: str = "", *, place: Place | None = None) -> Finding:
+        also = (self.entry.place, self.block.key.place)
+        return Finding(
+            kind=kind, place=place or self.entry.place, message=message, hint=hint, rule=self.id, also=also
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    rules: PolicySet
+    today: date
+    since: Mapping[str, date] = field(default_factory=dict[str, date])  # rule -> since when it only observes
+    fired: frozenset[str] | None = None  # what the test files make fire; None if they were not run
+
+    @cached_property
+    def nodes(self) -> dict[str, Node]:
+        found = {
+            name: parse(name, text, Problems())
+            for name, text in sorted(self.rules.files.items())
+            if name.endswith(".yaml")
+        }
+        return {name: node for name, node in found.items() if node is not None}
+
+    @cached_property
+    def files(self) -> tuple[PolicyFile, ...]:
+        own = [
+            (name, node)
+            for name, node in self.nodes.items()
+            if "/" not in name and name not in (GATEWAY, PEOPLE)
+        ]
+        forms = [simple.read(name, node, Problems()) for name, node in own]
+        return tuple(form for form in forms if form is not None)
+
+    @cached_property
+    def said(self) -> tuple[Said, ...]:
+        """Every entry that is not off, in the order of the files."""
+        rules: dict[str, dict[str, Rule]] = {}
+        for tool, of_tool in self.rules.rules.items():
+            for rule in of_tool.rules:
+                rules.setdefault(rule.id, {})[tool] = rule
+        found: list[Said] = []
+        for form, block in self.blocks:
+            for kind, entry in block.entries:
+                name = id_of(form, block, entry.name)
+                one = Said(file=form, block=block, kind=kind, entry=entry, id=name, rules=rules.get(name, {}))
+                found += [one] if one.rules else []
+        return tuple(found)
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[PolicyFile, Block], ...]:
+        return tuple((form, block) for form in self.files for block in form.blocks)
+
+    def of_kind(self, *kinds: str) -> Iterator[Said]:
+        return (each for each in self.said if each.kind in kinds)
+
+    def allows(self) -> Iterator[tuple[Said, dict[str, Rule]]]:
+        """Every allow in force, with its rules for the tools that write."""
+        for said in self.of_kind("allow"):
+            writers = {name: rule for name, rule in said.enforced.items() if self.tool(name).risk in WRITES}
+            if writers:
+                yield said, writers
+
+    def tool(self, name: str) -> Tool:
+        return self.rules.tools[name]
+
+    def guarded(self, tool: str, allow: Rule, *kinds: str) -> bool:
+        """Whether one of these kinds is in force for every call this allow lets through."""
+        return any(
+            rule.kind in kinds and rule.mode == "enforce" and covers(rule.applies, allow.applies)
+            for rule in self.rules.rules_of(tool).rules
+        )
+
+
+def covers(outer: Applies, inner: Applies) -> bool:
+    """Whether every call the inner one speaks about is one of the outer's."""
+    if outer.everywhere:
+        return True
+    if inner.everywhere:
+        return False
+    agents = not outer.agents or (bool(inner.agents) and inner.agents <= outer.agents)
+    workflows = not outer.workflows or (bool(inner.workflows) and inner.workflows <= outer.workflows)
+    return agents and workflows
+
+
+def id_of(file: PolicyFile, block: Block, name: str) -> str:
+    """As the compiler names its rules."""
+    return f"{file.name}/{''.join(block.key.text.split())}/{name}"
+
+
+def named(tools: Iterable[str], most: int = 3) -> str:
+    """A few names in words."""
+    names = sorted(tools)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
