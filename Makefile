@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PY := PYTHONWARNDEFAULTENCODING=1 $(BIN)/python
+PY := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VENV))/pycache PYTHONWARNDEFAULTENCODING=1 $(BIN)/python  # compiled once, not in every worker
 ARGS ?=
 .DEFAULT_GOAL := help
 

@@ -42,6 +42,7 @@ from lockkeep.model import (
 )
 from lockkeep.pipeline import Pipeline
 from lockkeep.policy import results
+from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.inforce import InForce
 from lockkeep.policy.manifest import Effects
 from lockkeep.prepare import Known, known_of, no_rules, prepare
@@ -56,6 +57,7 @@ from lockkeep.surface.hold import Holds
 from lockkeep.surface.mcp import Surface
 from lockkeep.surface.refusals import Sparing
 from lockkeep.upstream import Progress, ReadFailed, Supervisor, Upstream
+from lockkeep.upstream.answers import alarms_in
 from lockkeep.upstream.opening import Build, installed_server
 
 logger = logging.getLogger("lockkeep")
@@ -192,32 +194,37 @@ class Gateway:
         current = self.in_force.current
         if not isinstance(outcome, Succeeded | Failed) or outcome.result is None or current is None:
             return outcome
-        if not current.hides:
+        alarms = await alarms_in(outcome.result)
+        if not alarms and not current.hides:
             return outcome
-        row = self.store.read.one("call_get", id=outcome.call)
+        found = self._ruled_by(current, outcome)
+        if (found.said or alarms) and outcome.call not in self._ruled:  # once, however often it is fetched
+            self._ruled.add(outcome.call)
+            said, now = {**found.said, **({"alarms": list(alarms)} if alarms else {})}, self.clock()
+            await self.store.write(
+                lambda tx: audit.append(tx, "result.ruled", now, call=outcome.call, **said), durable=False
+            )
+        if found.withheld is not None and isinstance(outcome, Succeeded):
+            return replace(outcome, withheld=True, rule=found.withheld)
+        flags = (*found.flagged, *alarms)
+        return replace(outcome, result={} if found.withheld else found.result, flags=flags)
+
+    def _ruled_by(self, current: PolicySet, outcome: Succeeded | Failed) -> results.Seen:
+        """The answer under the result rules of its tool."""
+        row, result = self.store.read.one("call_get", id=outcome.call), outcome.result or {}
         tool = current.tools.get(row["tool"]) if row else None
         if row is None or tool is None or not current.rules_of(tool.name).shown:
-            return outcome
+            return results.Seen(result)
         try:
             request = calls.request_of(self.store.read, row, self.clock())
             call = prepare(request, known_of(current, tool, current.people.roles(row["user"])))
-            found = results.seen(
-                current.rules_of(tool.name).shown, call, current.env(call), outcome.result,
+            return results.seen(
+                current.rules_of(tool.name).shown, call, current.env(call), result,
                 observing=current.room.observes(call),
             )  # fmt: skip
         except Exception:
             logger.exception("the answer of call %s could not be judged", outcome.call)
-            found = results.Seen({}, withheld="policy.error")
-        if found.said and outcome.call not in self._ruled:  # once, however often the answer is fetched
-            self._ruled.add(outcome.call)
-            now = self.clock()
-            await self.store.write(
-                lambda tx: audit.append(tx, "result.ruled", now, call=outcome.call, **found.said),
-                durable=False,
-            )
-        if found.withheld is not None and isinstance(outcome, Succeeded):
-            return replace(outcome, withheld=True, rule=found.withheld)
-        return replace(outcome, result={} if found.withheld else found.result, flags=found.flagged)
+            return results.Seen({}, withheld="policy.error")
 
     async def in_own_task(self, work: Callable[[], Awaitable[Outcome | None]]) -> Outcome | None:
         """The work goes on if the one who waits for it goes away. An exception travels to the waiter only."""

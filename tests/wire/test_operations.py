@@ -137,6 +137,6 @@ async def test_a_rule_for_an_operation_speaks_of_that_one_thing_only(tmp_path: P
         read, asked = await manage(home, "deals", "read"), await manage(home, "deals", "update")
         refused = await manage(home, "deals", "delete")
 
-    assert (read["applied"], asked["status"]) == (True, "pending_approval")
+    assert (read, asked["status"]) == ({"applied": True, "id": "t1"}, "pending_approval")
     assert asked["rules"] == ["shop/crm.update_deal/ask-1"]
     assert refused["code"] == "policy.not_allowed"

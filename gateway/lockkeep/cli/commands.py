@@ -13,6 +13,7 @@ from lockkeep.cli import (
     calls,
     catalog,
     meaning,
+    replay,
     serve,
     start,
     switches,
@@ -44,6 +45,8 @@ app.command("doctor")(serve.doctor)
 app.command("add")(catalog.add)
 app.add_typer(catalog.app, name="catalog")
 activation.app.command("show")(meaning.show)
+activation.app.command("diff")(meaning.diff)
+activation.app.command("replay")(replay.replay)
 app.add_typer(activation.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(calls.app, name="calls")

@@ -1,12 +1,16 @@
 """`lockkeep policy show`, `diff`, `schema`: what the files mean, what an edit changes, and what an editor offers."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lockkeep.cli.here import here
 from lockkeep.cli.policy import DoesNotLoad, Folder
 from lockkeep.cli.show import AsJson, data, rows, say
 from lockkeep.errors import NotFound
+from lockkeep.ledger import generations
+from lockkeep.policy import diff as differences
 from lockkeep.policy import show as showing
 from lockkeep.policy.bundle import PolicySet, load, read_folder
 from lockkeep.policy.positions import nearest
@@ -34,6 +38,39 @@ def show(
         return
     for line in showing.as_text(files, decided):
         say(line)
+
+
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A folder, a generation, or `live`.")] = "live",
+    after: Annotated[
+        str | None, typer.Argument(metavar="B", help="The same; default: the policies folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What changes from A to B, by meaning, the most dangerous first. Exit 1 if anything does."""
+    found = differences.compare(_side(before), _side(after or str(from_environment().policies)))
+    if as_json:
+        data(differences.as_data(found))
+    for line in () if as_json else differences.as_text(found):
+        say(line)
+    if found:
+        raise typer.Exit(1)
+    if not as_json:
+        say("They mean the same.")
+
+
+def _side(name: str) -> PolicySet:
+    """What a word of the command line stands for."""
+    if name != "live" and not name.isdigit():
+        return _loaded(read_folder(Path(name)), f"the policy files of {name}")
+    with here() as place:
+        if name == "live":
+            stored = generations.current(place.store.read)
+        else:
+            stored = generations.get(place.store.read, int(name))
+    if stored is None:
+        raise NotFound(f"there is no set {name}; `lockkeep policy history` lists those that were in force")
+    return _loaded(dict(stored.files), f"the policy files of generation {stored.id}")
 
 
 def _loaded(files: dict[str, str], what: str) -> PolicySet:

@@ -97,7 +97,7 @@ def count(tx: Tx, since: datetime) -> int:
 def past_of(row: Row) -> Past:
     ended: dict[str, Any] = json.loads(row["deny"]) if row["deny"] else {}
     said: list[dict[str, Any]] = json.loads(row["verdicts"])
-    policy = next((each for each in reversed(said) if each["gate"] == "policy"), {})
+    policy: dict[str, Any] = next((each for each in reversed(said) if each["gate"] == "policy"), dict[str, Any]())
     facts: dict[str, Any] = json.loads(row["facts"]) if row["facts"] else {}
     amount = row["amount_minor"]
     return Past(

@@ -70,9 +70,8 @@ def _plan(
     chosen: list[Rule] = []
     not_for: list[Rule] = []
     for rule in sorted(rules.rules, key=lambda rule: rule.id):
-        fits = rule.applies.to(agent, workflow) and (
-            rule.kind != "allow" or rule.who.fits(user, agent, roles)
-        )
+        fits = rule.operation in (None, operation) and rule.applies.to(agent, workflow)
+        fits = fits and (rule.kind != "allow" or rule.who.fits(user, agent, roles))
         (chosen if fits else not_for).append(rule)
     steps = [_step(rule) for rule in chosen if rule.mode == "enforce"]
     cuts = tuple(cut for cut in rules.cuts if cut.applies.to(agent, workflow))

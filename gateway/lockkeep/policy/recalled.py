@@ -10,7 +10,7 @@ from lockkeep.ledger.history import Past
 from lockkeep.model import Json, ToolCall
 from lockkeep.policy import runtime
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.rules import Lookup
+from lockkeep.policy.rules import Applies, Lookup
 from lockkeep.policy.runtime import MOST_STEPS, STEPS, Env, EvalError, FailedLookup, Value
 
 D = TypeVar("D")
@@ -67,7 +67,9 @@ def remembered(past: Past, rules: PolicySet, call: ToolCall) -> Mapping[str, Jso
 
 
 def _answers(rules: PolicySet, call: ToolCall, asked: Mapping[str, Json]) -> Answers:
-    lookups = rules.rules_of(call.tool).lookups
+    of_tool = rules.rules_of(call.tool)
+    files = {rule.file for rule in of_tool.rules if _speaks_to(rule.applies, call.agent)}
+    lookups = {key: lookup for key, lookup in of_tool.lookups.items() if key[0] in files}
     if not lookups:
         return Answers({}, {})
     env = _env(rules, call)
@@ -92,6 +94,11 @@ def _answers(rules: PolicySet, call: ToolCall, asked: Mapping[str, Json]) -> Ans
                 found[key] = asked[put[key]]
         left -= set(ready)
     return _by_name(lookups, found, put)
+
+
+def _speaks_to(applies: Applies, agent: str) -> bool:
+    """Whether the file may speak of this agent's calls, in some run."""
+    return applies.everywhere or not applies.agents or agent in applies.agents
 
 
 def _by_name(lookups: Mapping[Key, Lookup], found: Mapping[Key, Value], put: Mapping[Key, str]) -> Answers:

@@ -7,7 +7,7 @@ again, in the order of time. The gates themselves come in as a `Court`: they sta
 import heapq
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from lockkeep.ledger.history import OF_PEOPLE, Past, Word
@@ -27,6 +27,7 @@ from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.counting import Counters
 from lockkeep.policy.recalled import Memory, remembered
 from lockkeep.policy.runtime import Value
+from lockkeep.policy.windows import SLIDING
 
 T = TypeVar("T")
 Given = Callable[[ToolCall], Mapping[str, Value] | None]
@@ -42,6 +43,10 @@ Lack = Literal[
 ]
 NOT_KEPT = ("arguments.invalid", "arguments.not_canonical")
 HAPPENED_NOT = ("failed", "not_applied")
+SPANS = {
+    **{name: timedelta(seconds=seconds) for name, seconds in SLIDING.items()},
+    "day": timedelta(days=2), "week": timedelta(days=8), "month": timedelta(days=32),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,12 @@ class Replay:
         )
         failed_then = word_of(finding.verdict) == past.word and unanswered <= before.unanswered
         return None if failed_then else "look-up-not-read"
+
+
+def reach(rules: PolicySet) -> timedelta:
+    """How far back a call may still count in some limit of these rules."""
+    windows = {rule.counted.window for of in rules.rules.values() for rule in of.rules if rule.counted}
+    return max((SPANS[window] for window in windows), default=timedelta())
 
 
 def word_of(verdict: Verdict) -> Word:

@@ -16,6 +16,7 @@ from lockkeep_servers.kit.errors import Auth, Forbidden, RateLimited, ToolError,
 TRIES = 3
 LONGEST_PAUSE_S = 3600
 USUAL_PAUSE_S = 30
+DONE_ELSEWHERE = 303  # it may be done, and another address tells of it
 # With these, nothing has left the machine.
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 Origin = tuple[str, str, int | None]  # scheme, host, port
@@ -139,7 +140,8 @@ class Http:
                 raise broken from None
             else:
                 if answer.status < 500 or answer.status in ask.expect:
-                    return _understood(answer, ask.expect, broken if writes and failure is broken else None)
+                    unsure = failure is broken or answer.status == DONE_ELSEWHERE
+                    return _understood(answer, ask.expect, broken if writes and unsure else None)
                 failure = broken
             if not repeat:
                 break
@@ -156,7 +158,7 @@ class Http:
                     body += piece
                     if packed or len(body) > self._limits.largest:
                         raise _Unreadable
-                if response.is_success and "html" in response.headers.get("content-type", ""):
+                if body and response.is_success and "html" in response.headers.get("content-type", ""):
                     raise _Unreadable  # a page for people, such as a login, where an answer was due
                 return Answer(response.status_code, response.headers, bytes(body))
 
@@ -190,7 +192,7 @@ def _origin(url: httpx2.URL) -> Origin:
 
 
 def _understood(answer: Answer, expect: Collection[int], doubt: ToolError | None) -> Answer:
-    """Return an answer for the adapter. With a `doubt`, an earlier try may have been applied: a no proves nothing."""
+    """Return an answer for the adapter. With a `doubt`, it may have been applied all the same: a no proves nothing."""
     if answer.status in expect or 200 <= answer.status < 300:
         return answer
     if doubt is not None:

@@ -2,6 +2,8 @@
 
 import secrets
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -12,6 +14,20 @@ class Presence:
         self.name = secrets.token_hex(8)
         self._folder = folder
         self._lock: sqlite3.Connection | None = None
+        self._users = 0
+
+    @contextmanager
+    def session(self) -> Generator[None]:
+        """Held while anyone uses it; the last to leave lets go."""
+        if self._users == 0:
+            self.hold()
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if self._users == 0:
+                self.let_go()
 
     def hold(self) -> None:
         self._lock = sqlite3.connect(self._file(self.name), isolation_level=None, check_same_thread=False)

@@ -89,22 +89,14 @@ class VendorReceipts:
         self._fault = fault
         self._settle_after_s = settle_after_s
         self._presence = Presence(database.file.parent)
-        self._users = 0
         self._sending: set[str] = set()
         self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[None]:
         async with self._database.session():
-            if self._users == 0:
-                self._presence.hold()
-            self._users += 1
-            try:
+            with self._presence.session():
                 yield
-            finally:
-                self._users -= 1
-                if self._users == 0:
-                    self._presence.let_go()
 
     def forget(self) -> None:
         """Images older than 30 days and keys older than 400 are gone."""

@@ -34,7 +34,7 @@ def test_one_file_is_bronze_and_its_own_test_says_so(tmp_path: Path, monkeypatch
         "night_shift2.conformance.yaml",
     }
     assert "fleet" not in "".join(path.read_text(encoding="utf-8") for path in written)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     own = importlib.import_module("test_night_shift2")
     own.test_a_van_is_moved()
     own.test_the_server_is_bronze()

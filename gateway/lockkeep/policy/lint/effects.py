@@ -106,40 +106,61 @@ def _one_currency(material: Material) -> Iterator[Finding]:
     """A rule names one currency for an amount that comes in others, too: those calls are refused with an error."""
     for said in material.said:
         for tool, rule in said.enforced.items():
-            named_here = _currencies(rule)
-            others = _possible(tool, material) - named_here
-            if len(named_here) == 1 and others:
-                (only,) = named_here
-                message = (
-                    f"this {said.kind} speaks of {only} only, and {tool} also moves {', '.join(sorted(others))}; "
-                    "those calls are refused as an error"
-                )
-                hint = "write a table under values: {EUR: 100, USD: 110}, or a condition on the currency"
+            if others := _left_out(tool, rule, material):
+                only, more = others
+                message = f"this {said.kind} speaks of {only} only; for {tool} there is also {more}, and then it is an error"
+                hint = "name each: a table under values, as in {EUR: 100, USD: 110}, or a condition on the currency"
                 yield said.finding("one-currency", message, hint)
                 break
 
 
-def _possible(tool: str, material: Material) -> set[str]:
-    """The currencies the schema lists, and those that other rules of the tool speak of."""
-    takes = of_schema(material.tool(tool).input).attribute("currency")
-    listed = set(takes.options) if takes is not None else set[str]()
-    spoken = [_currencies(rule) for rule in material.rules.rules_of(tool).rules if rule.mode == "enforce"]
-    return listed or set[str]().union(*spoken)
+def _left_out(tool: str, rule: Rule, material: Material) -> tuple[str, str] | None:
+    """The one currency it names, and those that can come; None if that is all there can be."""
+    for field, named_here in _spoken(rule).items():
+        others = _possible(tool, field, material) - named_here
+        if len(named_here) == 1 and others:
+            return next(iter(named_here)), ", ".join(sorted(others))
+    return None
 
 
-def _currencies(rule: Rule) -> set[str]:
-    found: set[str] = set()
-    for condition in (*rule.when, *rule.unless):
-        found |= _in_code(condition.code)
-    if rule.counted is not None:
-        found |= _of_value(rule.counted.most)
-    return found
+def _possible(tool: str, field: str, material: Material) -> set[str]:
+    """The currencies the schema lists for the tool's own amounts; else those that other rules name for the field."""
+    takes = of_schema(material.tool(tool).input)
+    currency = takes.attribute("currency")
+    if currency is not None and currency.options and takes.attribute(field) is not None:
+        return set(currency.options)
+    rules = [rule for rule in material.rules.rules_of(tool).rules if rule.mode == "enforce"]
+    return set[str]().union(*(_spoken(rule).get(field, set()) for rule in rules))
 
 
-def _in_code(code: Code) -> set[str]:
+def _spoken(rule: Rule) -> dict[str, set[str]]:
+    """By field: the currencies the rule compares it with. One that asks for the currency knows what it does."""
+    found: dict[str, set[str]] = {}
+    codes = [condition.code for condition in (*rule.when, *rule.unless)]
+    while codes:
+        code = codes.pop()
+        codes += code.parts
+        if code.path is not None and code.path[-1] == "currency":
+            return {}
+        if len(code.parts) == 2:
+            for one, other in (code.parts, code.parts[::-1]):
+                if currencies := _of_constant(one):
+                    found.setdefault(_field(other), set()).update(currencies)
+    if rule.counted is not None and rule.counted.of is not None:
+        found.setdefault(_field(rule.counted.of), set()).update(_of_value(rule.counted.most))
+    return {field: currencies for field, currencies in found.items() if currencies}
+
+
+def _field(code: Code) -> str:
+    """`amount` is `args.amount` and `call.amount`; what is looked up keeps its whole path."""
+    if code.path is not None and code.path[0] in ("args", "call"):
+        return code.path[-1]
+    return code.label
+
+
+def _of_constant(code: Code) -> set[str]:
     fixed, value = constant(code)
-    own = _of_value(value) if fixed else set[str]()
-    return own.union(*(_in_code(part) for part in code.parts))
+    return _of_value(value) if fixed else set()
 
 
 def _of_value(value: object) -> set[str]:

@@ -9,6 +9,7 @@ from lockkeep.model import Tool
 from lockkeep.policy import simple
 from lockkeep.policy.bundle import GATEWAY, PEOPLE, PolicySet
 from lockkeep.policy.forms import Block, Entry, PolicyFile
+from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Place, Problems, parse
 from lockkeep.policy.rules import Applies, Rule
 
@@ -129,6 +130,16 @@ def covers(outer: Applies, inner: Applies) -> bool:
 def id_of(file: PolicyFile, block: Block, name: str) -> str:
     """As the compiler names its rules."""
     return f"{file.name}/{''.join(block.key.text.split())}/{name}"
+
+
+def place_of(node: Node, *path: str) -> Place | None:
+    """Where the key at the end of the path stands."""
+    found: Place | None = None
+    for name in path:
+        key = node.key(name) if isinstance(node, Node_) else None
+        found = key.place if key else None
+        node = (node.get(name) or node) if isinstance(node, Node_) else node
+    return found
 
 
 def named(tools: Iterable[str], most: int = 3) -> str:

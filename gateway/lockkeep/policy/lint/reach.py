@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lockkeep.policy.lint.material import Finding, Material, Said, covers, named
+from lockkeep.policy.lint.material import Finding, Material, Said, covers, named, place_of
 from lockkeep.policy.rules import Rule
 
 
@@ -62,13 +62,10 @@ def _beyond(material: Material) -> Iterator[Finding]:
         }
         if touched:
             whom = ", ".join(f"{name} (of {owner})" for name, owner in sorted(touched))
-            node = material.nodes[file.file]
-            at = getattr(node, "key", lambda _: None)("applies_to")
+            at = place_of(material.nodes[file.file], "applies_to") or file.owner.place
             message = f"this file speaks about every call, and so about tools that {whom} allows, too"
             hint = "tell their owners; or name agents or workflows in applies_to"
-            yield Finding(
-                kind="reaches-beyond", place=at.place if at else file.owner.place, message=message, hint=hint
-            )
+            yield Finding(kind="reaches-beyond", place=at, message=message, hint=hint)
 
 
 def _gaps(material: Material) -> Iterator[Finding]:

@@ -87,7 +87,7 @@ WHERE id = :id AND kind = 'chat' AND status = 'sending';
 UPDATE receipts SET state = 'committed', receipt = :receipt, images = NULL WHERE key = :key AND state IN ('started', 'unknown');
 
 -- name: doubt_receipt
-UPDATE receipts SET state = 'unknown' WHERE key = :key AND state = 'started';
+UPDATE receipts SET state = 'unknown', at = :at WHERE key = :key AND state = 'started';
 
 -- name: drop_receipt  (nothing was applied: the key may be used again)
 DELETE FROM receipts WHERE key = :key AND state IN ('started', 'unknown');

@@ -7,8 +7,8 @@ asked what it has before anything else is said or done: nothing is ever sent aga
 import json
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 import anyio
 
 from lockkeep_servers.kit.clock import Clock
-from lockkeep_servers.kit.errors import ToolError, Unavailable, UnknownOutcome
+from lockkeep_servers.kit.errors import InProgress, ToolError, Unavailable, UnknownOutcome
 from lockkeep_servers.kit.faults import Fault
 from lockkeep_servers.kit.findings import Finding
+from lockkeep_servers.kit.presence import Presence
 from lockkeep_servers.kit.receipts import Attempt, Effect, Receipts
 from lockkeep_servers.kit.results import Receipt
 from lockkeep_servers.kit.sqlite import Database, Row, Transaction
@@ -27,7 +28,7 @@ from lockkeep_servers.notify import port
 from lockkeep_servers.notify.adapters import effects
 from lockkeep_servers.notify.adapters.effects import Room, reference_of
 
-LAPSE_S = 90  # longer than any request takes, and than the service's history lags behind
+LAPSE_S = 90  # longer than a request of one who died, or a lost one, is under way, and than the history lags behind
 OPEN = ("started", "unknown")
 
 
@@ -53,9 +54,14 @@ class OutsideBoard:
         self._address_of = address_of
         self._fault = fault
         self._planning = Receipts(database, clock)  # every check, and the answer; always rolled back
+        self._presence = Presence(database.file.parent)
+        self._acting: set[str] = set()
 
-    def session(self) -> AbstractAsyncContextManager[None]:
-        return self._chat.session()
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[None]:
+        async with self._chat.session():
+            with self._presence.session():
+                yield
 
     async def examine(self) -> list[Finding]:
         return await self._chat.examine()
@@ -76,6 +82,8 @@ class OutsideBoard:
             place = row["place"] or await self._find(row)
             if place is not None:
                 await self._chat.delete(place)
+            elif row["updated_at"] > self._before():
+                raise Unavailable("The post may still be on its way.")
 
         return await self._write(
             attempt, Step(lambda tx: effects.cancel_post(self._room(tx).message(id)), act)
@@ -89,6 +97,7 @@ class OutsideBoard:
         stored = self._stored(key)
         if stored is None or stored["state"] not in OPEN:
             return
+        runs = self._runs(key, stored)  # before the look, which does not show what is sent after it
         row = self._database.read(lambda tx: tx.row("get_message", id=_kept(stored)["message"]))
         if row is None:
             return
@@ -99,8 +108,12 @@ class OutsideBoard:
         wanted = stored["tool"] == "post" and row["status"] != "cancelled"  # else it is to be gone
         if (place is not None) == wanted:
             await self._database.write(lambda tx: self._done(tx, key, place))
-        elif stored["at"] <= self._before():
+        elif not runs and stored["at"] <= self._before():
             await self._database.write(lambda tx: self._undone(tx, key))
+
+    def _runs(self, key: str, stored: Row) -> bool:
+        owner = _kept(stored).get("owner", "")
+        return key in self._acting if owner == self._presence.name else self._presence.lives(owner)
 
     async def settle_lapsed(self) -> bool:
         """Resolve what those who died left behind; True if there was something."""
@@ -129,6 +142,15 @@ class OutsideBoard:
 
     async def _carried_out(self, attempt: Attempt, step: Step, planned: Receipt) -> Receipt:
         key = attempt.key or f"none:{secrets.token_hex(24)}"
+        if key in self._acting:
+            raise InProgress
+        self._acting.add(key)
+        try:
+            return await self._begun(key, attempt, step, planned)
+        finally:
+            self._acting.discard(key)
+
+    async def _begun(self, key: str, attempt: Attempt, step: Step, planned: Receipt) -> Receipt:
         receipt = await self._database.write(lambda tx: self._begin(tx, key, attempt, step, planned))
         if receipt is None:  # the same key began meanwhile: its answer, or in_progress
             return await self._planning.write(replace(attempt, dry_run=True), step.prepare)
@@ -143,12 +165,13 @@ class OutsideBoard:
             return None
         effect = step.prepare(tx)
         receipt = planned.model_copy(update={"id": effect.id, "version": effect.version, "applied": True})
+        kept = {"message": effect.id, "receipt": receipt.model_dump_json(), "owner": self._presence.name}
         tx.run(
             "begin_receipt",
             key=key,
             tool=attempt.tool,
             digest=attempt.digest,
-            images=json.dumps({"message": effect.id, "receipt": receipt.model_dump_json()}),
+            images=json.dumps(kept),
             at=stamp(self._clock()),
         )
         return receipt
@@ -208,9 +231,9 @@ class OutsideBoard:
             tx.run("drop_message", id=_kept(stored)["message"])
 
     def _doubt(self, tx: Transaction, key: str) -> None:
-        stored = tx.row("find_receipt", key=key)
-        if stored is not None and tx.run("doubt_receipt", key=key) and stored["tool"] == "post":
-            tx.run("doubt_post", id=_kept(stored)["message"], now=stamp(self._clock()))
+        stored, now = tx.row("find_receipt", key=key), stamp(self._clock())
+        if stored is not None and tx.run("doubt_receipt", key=key, at=now) and stored["tool"] == "post":
+            tx.run("doubt_post", id=_kept(stored)["message"], now=now)
 
 
 @contextmanager

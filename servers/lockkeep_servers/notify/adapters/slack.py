@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http.client import HTTPException
 from typing import Any, NoReturn, TypeVar, cast
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 import anyio
@@ -32,6 +32,7 @@ from lockkeep_servers.kit.errors import (
     UnknownOutcome,
 )
 from lockkeep_servers.kit.findings import Finding
+from lockkeep_servers.kit.http import LONGEST_PAUSE_S, USUAL_PAUSE_S
 from lockkeep_servers.kit.settings import SettingError, Settings
 from lockkeep_servers.notify.port import Note
 
@@ -79,7 +80,11 @@ class _Client(WebClient):
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.ssl), _NoRedirect
         )
-        with opener.open(req, timeout=CALL_S) as answer:
+        try:
+            answer = opener.open(req, timeout=CALL_S)
+        except HTTPError as error:
+            answer = error  # an answer, too
+        with answer:
             text = _limited(answer.read1).decode("utf-8", "replace")
             return {"status": answer.status, "headers": answer.headers, "body": text}
 
@@ -150,10 +155,12 @@ class SlackChat:
             for message in _messages(answer):
                 if _reference(message) == reference:
                     return f"{address}/{message.get('ts')}"
-            cursor = _object(answer.get("response_metadata")).get("next_cursor") or None
-            if not answer.get("has_more") or cursor is None:
+            if not answer.get("has_more"):
                 return None
-        raise Unavailable("The channel holds too many messages to tell.")
+            cursor = _object(answer.get("response_metadata")).get("next_cursor") or None
+            if cursor is None:
+                break
+        raise Unavailable("Not all messages of the channel are to be seen.")
 
     async def _page(self, address: str, since: float, cursor: str | None) -> dict[str, Any]:
         return await self._ask(
@@ -198,7 +205,8 @@ def _translate(response: Any) -> NoReturn:
     code = _object(response.data).get("error")
     if response.status_code == 429 or code in ("ratelimited", "rate_limited"):
         after = str(headers.get("retry-after", ""))
-        raise RateLimited(int(after) if after.isascii() and after.isdigit() else 30)
+        said = after.isascii() and after.isdigit()
+        raise RateLimited(min(max(int(after[:6]), 1), LONGEST_PAUSE_S) if said else USUAL_PAUSE_S)
     match code:
         case _ if code in AUTH:
             raise Auth
@@ -238,10 +246,19 @@ def read_slack(settings: Settings, channels: Mapping[str, str]) -> SlackChat:
         raise SettingError(
             f"{settings.name('CHANNELS')}: give each channel its id, such as {unnamed[0]}=C0123ABCD."
         )
-    host = urlsplit(url).hostname or ""
+    host = _host(url)
     ours = host in SLACK or host.endswith(tuple(f".{name}" for name in SLACK))
     if not (ours and url.startswith("https://")) and not (host in LOOPBACK and url.startswith("http")):
         raise SettingError(
             f"{settings.name('SLACK_URL')} must be https://slack.com/api/, or a test's on this machine."
         )
     return SlackChat(token, url)
+
+
+def _host(url: str) -> str:
+    """Return the host of an address; empty if it is none."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "" if parts.port != 0 else ""
+    except ValueError:
+        return ""

@@ -26,15 +26,16 @@ class Knowledge:
             self.full_text = self.database.write_now(_index)
 
     def search(self, ask: port.SearchKb) -> port.Articles:
-        words = [word.casefold() for word in WORD.findall(ask.query)][:MOST_WORDS]
+        words: list[str] = WORD.findall(ask.query)[:MOST_WORDS]  # as they are written: each index folds them itself
 
         def work(tx: Transaction) -> port.Articles:
             if self.full_text and words:
                 match = " OR ".join(f'"{word}"*' for word in words)
                 rows = tx.rows("match_articles", words=match, limit=ask.limit)
                 return _answer(rows, words, "full_text")
-            asked = words or [ask.query.strip().casefold() or ask.query]
-            rows = tx.rows("scan_articles", words=json.dumps(asked), limit=ask.limit)
+            asked = words or [ask.query.strip() or ask.query]
+            folded = json.dumps([word.casefold() for word in asked])
+            rows = tx.rows("scan_articles", words=folded, limit=ask.limit)
             return _answer(rows, asked, "substring")
 
         return self.database.read(work)
@@ -72,7 +73,7 @@ def _answer(rows: list[Row], words: list[str], ranking: str) -> port.Articles:
 def _excerpt(row: Row, words: list[str]) -> str:
     """Return the part of the body around the first word that stands in it, on one line."""
     body = " ".join(row["body"].split())
-    found = [place for place in (body.lower().find(word) for word in words) if place >= 0]
+    found = [place for place in (body.lower().find(word.lower()) for word in words) if place >= 0]
     begin = max(0, min(found, default=0) - LEAD)
     end = begin + EXCERPT
     return f"{'… ' if begin else ''}{body[begin:end]}{' …' if end < len(body) else ''}"
