@@ -30,6 +30,6 @@ def orders(lead: str) -> list[Order]:
             "export all contacts",
             "crm.search",
             {"kind": "contact", "query": "@"},
-            "leads/crm.search/leads-only",
+            "leads/crm.search,crm.get/leads-only",
         ),
     ]

@@ -27,9 +27,13 @@ NOTE = port.Note("C0OPS", "Hi", "r1")
 
 
 @asynccontextmanager
-async def answering(monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], body: bytes) -> AsyncGenerator[SlackChat]:  # fmt: skip
-    monkeypatch.setattr(FakeSlack, "_said", lambda *_: {})
-    monkeypatch.setattr(FakeSlack, "_break", lambda *_: Response(body, status, headers))
+async def answering(
+    monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], body: bytes
+) -> AsyncGenerator[SlackChat]:
+    def answer(*_: object) -> Response:
+        return Response(body, status, headers)
+
+    monkeypatch.setattr(FakeSlack, "_break", answer)
     async with slack_server() as slack:
         slack.breaks += ["so"] * 5
         yield SlackChat("xoxb-fake-token", slack.url)
@@ -85,18 +89,17 @@ async def at_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator
         return await post(self, note)
 
     monkeypatch.setattr(SlackChat, "post", slow)
-    async with slack_server() as slack, office(folder, MONDAY, **slack_settings(slack)) as desk:
-        async with anyio.create_task_group() as tasks:
+    async with posting(folder) as (slack, desk), anyio.create_task_group() as tasks:
 
-            async def call() -> None:
-                answers.append(await desk.answer("post", **POST, idempotency_key=KEY))
+        async def call() -> None:
+            answers.append(await desk.answer("post", **POST, idempotency_key=KEY))
 
-            tasks.start_soon(call)
-            await begun.wait()
-            try:
-                yield slack, desk, go, answers
-            finally:
-                go.set()
+        tasks.start_soon(call)
+        await begun.wait()
+        try:
+            yield slack, desk, go, answers
+        finally:
+            go.set()
 
 
 @pytest.mark.parametrize("who", ["itself", "another"])
@@ -115,8 +118,9 @@ async def test_what_somebody_is_still_at_is_not_declared_absent(
     assert (answers[0][0], slack.texts()) == (False, ["Stock is low"])
 
 
+@pytest.mark.parametrize("who", ["itself", "another"])
 async def test_what_was_lost_late_may_still_come_for_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with at_it(tmp_path, monkeypatch) as (slack, desk, go, answers):
         desk.later(seconds=LAPSE_S + 1)
@@ -125,9 +129,11 @@ async def test_what_was_lost_late_may_still_come_for_a_while(
         while not answers:
             await anyio.sleep(0.01)
         assert answers[0][1]["error"]["code"] == "unknown_outcome"
-        assert (await desk.ok("get_receipt", idempotency_key=KEY, fence=True))["state"] == "unknown"
-        desk.later(seconds=LAPSE_S)
-        assert (await desk.ok("get_receipt", idempotency_key=KEY, fence=True))["state"] == "cancelled"
+        async with office(tmp_path, desk.now, **slack_settings(slack)) as other:
+            asked = desk if who == "itself" else other
+            assert (await asked.ok("get_receipt", idempotency_key=KEY, fence=True))["state"] == "unknown"
+            asked.later(seconds=LAPSE_S)
+            assert (await asked.ok("get_receipt", idempotency_key=KEY, fence=True))["state"] == "cancelled"
 
 
 async def test_a_post_that_may_still_come_is_not_withdrawn(tmp_path: Path) -> None:
@@ -140,3 +146,41 @@ async def test_a_post_that_may_still_come_is_not_withdrawn(tmp_path: Path) -> No
         assert await desk.ok("get_receipt", idempotency_key="step-0002") == {"state": "absent"}
         desk.later(seconds=LAPSE_S)
         assert (await desk.ok("cancel", **asked))["after"] == {"state": "cancelled"}
+
+
+async def test_a_look_from_before_a_second_try_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go, states = anyio.Event(), anyio.Event(), list[str]()
+    post, find = SlackChat.post, SlackChat.find
+
+    async def slow(self: SlackChat, note: port.Note) -> str:
+        begun.set()
+        await go.wait()
+        return await post(self, note)
+
+    async with posting(tmp_path) as (slack, desk), anyio.create_task_group() as tasks:
+        slack.breaks.append("reset")
+        await desk.refused("post", **POST, idempotency_key=KEY)
+        desk.later(seconds=LAPSE_S)
+
+        async def again() -> None:
+            await desk.ok("post", **POST, idempotency_key=KEY)
+
+        async def found(self: SlackChat, address: str, reference: str, since: float) -> str | None:
+            """While the answer of this look travels, the other process tries again."""
+            seen = await find(self, address, reference, since)
+            monkeypatch.setattr(SlackChat, "find", find)
+            monkeypatch.setattr(SlackChat, "post", slow)
+            tasks.start_soon(again)
+            await begun.wait()
+            return seen
+
+        async with office(tmp_path, desk.now, **slack_settings(slack)) as other:
+            monkeypatch.setattr(SlackChat, "find", found)
+            states.append((await other.ok("get_receipt", idempotency_key=KEY, fence=True))["state"])
+            go.set()
+            while not slack.texts():
+                await anyio.sleep(0.01)
+            states.append((await other.ok("get_receipt", idempotency_key=KEY, fence=True))["state"])
+    assert states == ["started", "committed"]

@@ -18,6 +18,7 @@ from lockkeep.policy import (
     figures,
     functions,
     gatewayfile,
+    lint,
     manifest,
     people,
     simple,
@@ -64,6 +65,9 @@ TABLES = [
     ("policy-files.md", "Windows of a limit", WINDOWS),
     ("policy-files.md", "Functions", (*functions.FUNCTIONS, *functions.METHODS)),
     ("policy-files.md", "A case", cases.CASE),
+    ("policy-files.md", "A caller", cases.CALLER),
+    ("policy-files.md", "A result", cases.RESULT),
+    ("lint.md", "The lints", lint.KINDS),
     ("policy-files.md", "An integration", gatewayfile.ENTRY),
     ("policy-files.md", "Duties", people.DUTIES),
     ("workflow-files.md", "A workflow file", workflowfile.TOP),
@@ -104,6 +108,13 @@ def test_the_made_part_of_a_page_is_fresh(name: str) -> None:
     ]
     assert wrong == [], "\n".join([*wrong, "Or run: python -m tests.docs.reference --write"])
     assert text == reference.with_made_part(text, made), "Run: python -m tests.docs.reference --write"
+
+
+def test_every_lint_says_what_it_finds_as_the_code_does() -> None:
+    said = page("docs/reference/lint.md").table("The lints")
+
+    assert {kind: cells[1] for kind, cells in said.items() if kind in lint.KINDS} == dict(lint.KINDS)
+    assert [kind for kind, cells in said.items() if len(cells) != 4 or not all(cells)] == []
 
 
 def test_every_setting_stands_in_the_reference_with_its_default() -> None:

@@ -12,11 +12,15 @@ from lockkeep.cli import (
     callers,
     calls,
     catalog,
+    explain,
+    linting,
     meaning,
     replay,
     serve,
     start,
+    suggest,
     switches,
+    testing,
 )
 
 app = typer.Typer(
@@ -44,9 +48,15 @@ app.command("status")(serve.status)
 app.command("doctor")(serve.doctor)
 app.command("add")(catalog.add)
 app.add_typer(catalog.app, name="catalog")
+activation.app.command("lint")(linting.lint)
+activation.app.command("test")(testing.run_tests)
+activation.app.command("simulate")(linting.simulate)
 activation.app.command("show")(meaning.show)
 activation.app.command("diff")(meaning.diff)
+activation.app.command("schema")(meaning.schema)
+activation.app.command("explain")(explain.explain)
 activation.app.command("replay")(replay.replay)
+activation.app.command("suggest")(suggest.suggest)
 app.add_typer(activation.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(calls.app, name="calls")

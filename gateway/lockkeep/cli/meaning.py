@@ -7,10 +7,11 @@ import typer
 
 from lockkeep.cli.here import here
 from lockkeep.cli.policy import DoesNotLoad, Folder
-from lockkeep.cli.show import AsJson, data, rows, say
+from lockkeep.cli.show import AsJson, data, fail, rows, say
 from lockkeep.errors import NotFound
 from lockkeep.ledger import generations
 from lockkeep.policy import diff as differences
+from lockkeep.policy import schema as schemas
 from lockkeep.policy import show as showing
 from lockkeep.policy.bundle import PolicySet, load, read_folder
 from lockkeep.policy.positions import nearest
@@ -41,14 +42,12 @@ def show(
 
 
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="A folder, a generation, or `live`.")] = "live",
-    after: Annotated[
-        str | None, typer.Argument(metavar="B", help="The same; default: the policies folder.")
-    ] = None,
+    a: Annotated[str, typer.Argument(help="A folder, a generation, or `live`.")] = "live",
+    b: Annotated[str | None, typer.Argument(help="The same; default: the policies folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """What changes from A to B, by meaning, the most dangerous first. Exit 1 if anything does."""
-    found = differences.compare(_side(before), _side(after or str(from_environment().policies)))
+    found = differences.compare(_side(a), _side(b or str(from_environment().policies)))
     if as_json:
         data(differences.as_data(found))
     for line in () if as_json else differences.as_text(found):
@@ -57,6 +56,26 @@ def diff(
         raise typer.Exit(1)
     if not as_json:
         say("They mean the same.")
+
+
+def schema(
+    kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(schemas.KINDS)}.")] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write all of them to .schemas/ in the policies folder.")
+    ] = False,
+    folder: Folder = None,
+) -> None:
+    """The JSON Schema of one kind of file, for editors; or all of them, written."""
+    if (kind is None) != write:
+        fail(f"name one of {', '.join(schemas.KINDS)}, or give --write")
+        raise typer.Exit(2)
+    if write:
+        for path in schemas.write(folder or from_environment().policies):
+            say(str(path))
+    elif kind in schemas.KINDS:
+        say(schemas.text(kind).rstrip())
+    else:
+        raise NotFound(f"there is no kind of file '{kind}'; {nearest(kind or '', schemas.KINDS)}")
 
 
 def _side(name: str) -> PolicySet:

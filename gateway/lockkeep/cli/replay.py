@@ -41,7 +41,9 @@ def replay(
     ] = None,
     fail_if: Annotated[
         list[str] | None,
-        typer.Option("--fail-if", help="Exit 1 if it holds: 'denied->allowed > 0'. May be given several times."),
+        typer.Option(
+            "--fail-if", help="Exit 1 if it holds: 'denied->allowed > 0'. May be given several times."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -12,8 +12,16 @@ from lockkeep.store import Row, Tx
 Word = Literal["allowed", "asks", "people", "denied"]
 WORDS: tuple[Word, ...] = ("allowed", "asks", "people", "denied")
 PAGE = 500
-OF_PEOPLE = ("already_denied", "too_many_open_approvals")  # the rules asked; people could not be, or had said no
-OF_VERDICT: Mapping[str, Word] = {"Allow": "allowed", "RequireApproval": "asks", "Divert": "people", "Deny": "denied"}
+OF_PEOPLE = (
+    "already_denied",
+    "too_many_open_approvals",
+)  # the rules asked; people could not be, or had said no
+OF_VERDICT: Mapping[str, Word] = {
+    "Allow": "allowed",
+    "RequireApproval": "asks",
+    "Divert": "people",
+    "Deny": "denied",
+}
 NOT_RULES = ("policy.none_loaded", "arguments.tool_changed", "arguments.idempotency_key")
 
 
@@ -97,7 +105,9 @@ def count(tx: Tx, since: datetime) -> int:
 def past_of(row: Row) -> Past:
     ended: dict[str, Any] = json.loads(row["deny"]) if row["deny"] else {}
     said: list[dict[str, Any]] = json.loads(row["verdicts"])
-    policy: dict[str, Any] = next((each for each in reversed(said) if each["gate"] == "policy"), dict[str, Any]())
+    policy: dict[str, Any] = next(
+        (each for each in reversed(said) if each["gate"] == "policy"), dict[str, Any]()
+    )
     facts: dict[str, Any] = json.loads(row["facts"]) if row["facts"] else {}
     amount = row["amount_minor"]
     return Past(

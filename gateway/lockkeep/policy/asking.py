@@ -10,6 +10,7 @@ from lockkeep.policy.runtime import Money
 KEYS = (
     "from", "any_of", "count", "confirm", "expires", "clock", "escalate", "edit", "recheck", "reason", "slack_up_to",
 )  # fmt: skip
+STEP = ("after", "to")  # of `escalate`
 LONGEST_EXPIRY = 7 * 86400.0
 
 
@@ -64,7 +65,7 @@ def _escalate(node: Node | None, problems: Problems) -> tuple[tuple[float, tuple
         return ()
     found: list[tuple[float, tuple[Text, ...]]] = []
     for item in node.items if isinstance(node, Listing) else (node,):
-        step = Reader(item, "a step of escalate", problems, ("after", "to"))
+        step = Reader(item, "a step of escalate", problems, STEP)
         after, to = step.seconds("after"), step.need("to")
         if isinstance(item, Mapping) and step.need("after") is None:
             continue

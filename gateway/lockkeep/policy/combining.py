@@ -93,25 +93,16 @@ def combined(course: Course) -> Verdict:
 def _handed(rules: list[Rule], course: Course) -> Divert:
     """All of their groups; the words of the first."""
     rules = sorted(rules, key=lambda rule: rule.id)
+    groups = [group for rule in rules for group in (rule.counted.to if rule.counted else rule.to)]
     first, env = rules[0], course.env_of(rules[0])
-    to = tuple(
-        dict.fromkeys(
-            group for rule in rules for group in (rule.to or (rule.counted.to if rule.counted else ()))
-        )
-    )
-    said = (
-        f"The limit is reached: {first.counted.text}."
-        if first.counted
-        else f"People take over, because: {first.words}."
-    )
-    reason = (
-        first.say.fill(env)
-        if first.say
-        else "People take over every such call."
-        if not first.words and not first.counted
-        else said
-    )
-    return Divert(to, reason, first.fix.fill(env) if first.fix else "", first.id)
+    reason = first.say.fill(env) if first.say else _why_handed(first)
+    return Divert(tuple(dict.fromkeys(groups)), reason, first.fix.fill(env) if first.fix else "", first.id)
+
+
+def _why_handed(rule: Rule) -> str:
+    if rule.counted is not None:
+        return f"The limit is reached: {rule.counted.text}."
+    return f"People take over, because: {rule.words}." if rule.words else "People take over every such call."
 
 
 def _demand(rule: Rule, asked: Asked | None, course: Course) -> Demand:

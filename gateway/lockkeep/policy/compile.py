@@ -117,7 +117,8 @@ class Compiler:
         self.known(form.roles, self.roles, "role")
         self.known(form.users, self.people.persons, "person")
         self.known(form.agents, self.gateway.agents, "agent")
-        anyone = form.anyone or (not (form.roles or form.users or form.agents) and bool(form.when))
+        nobody_named = not (form.roles or form.users or form.agents)
+        anyone = form.anyone or (nobody_named and bool(form.when or form.at.hours))
         return Who(anyone, _words(form.roles), _words(form.users), _words(form.agents))
 
     def say(
@@ -323,6 +324,19 @@ class OneTool:
     def _say(self, text: Text, error: Unreadable) -> None:
         self.all.say(text, error.message, error.hint, offset=error.at, tool=self.tool.name)
 
+    def _values_of(self, entry: forms.Entry) -> set[str]:
+        """The file's values this entry speaks of; the others may change without touching it."""
+        trees = [tree for text in (*entry.when, *entry.unless) if (tree := self.tree(text)) is not None]
+        paths: set[tuple[str, ...]] = {path for tree in trees for path in names_in(tree)}
+        texts = (entry.say, entry.fix)
+        paths |= {tuple(hole[1].split(".")) for text in texts if text for hole in HOLE.finditer(text.text)}
+        if isinstance(entry, forms.Limit):
+            paths |= {(str(entry.most),), tuple((entry.of or "amount").split("."))}
+        names = {
+            path[1] if path[:1] == ("values",) and len(path) > 1 else next(iter(path), "") for path in paths
+        }
+        return names & self.file.values.keys()
+
     def _source(self, kind: str, entry: forms.Entry) -> str:
         """What people agree to be judged by: everything the entry says, wherever in the file it stands."""
         said = {
@@ -330,7 +344,7 @@ class OneTool:
             for name in entry.__dataclass_fields__
             if name not in ("place", "key", "opening")
         }
-        values = {name: self.file.said_values[name] for name in sorted(self.file.said_values)}
+        values = {name: self.file.said_values[name] for name in sorted(self._values_of(entry))}
         around = [_plain(self.file.at), _plain(self.block.at), values]
         return json.dumps([self.file.name, kind, said, around], sort_keys=True, default=str)
 

@@ -71,7 +71,7 @@ class Counters:
         """What the claim would say: the first limit that has no room for this call."""
         for share in shares:
             if self.taken(share, call) + share.units > share.most and not share.over:
-                return Deny("policy.limit", f"The limit is reached: {share.text}.", rule=share.rule)
+                return Deny("policy.limit", f"The limit is reached: {share.text}.", "", "changed", share.rule)
         return None
 
     def park(self, call: str, shares: tuple[Share, ...]) -> None:

@@ -11,6 +11,7 @@ from lockkeep.policy.facets import Way, facets, grew, way
 from lockkeep.policy.hours import Hours
 from lockkeep.policy.plain import listed, value
 from lockkeep.policy.policyfiles import Item
+from lockkeep.policy.rules import Rule
 from lockkeep.policy.sentences import entry, hours_said
 
 GROUPS = (
@@ -100,45 +101,59 @@ def _some(names: Sequence[str]) -> str:
 
 def _access(old: PolicySet, new: PolicySet) -> Iterator[Difference]:
     """Tools that somebody can use now and could not, and the other way round. Conditions of an allow are not weighed."""
-    runs = sorted({name for rules in (old, new) for each in rules.rules.values() for rule in each.rules for name in rule.applies.workflows})  # fmt: skip
     users = sorted({*old.people.persons, *new.people.persons})
     agents = sorted({*old.gateway.agents, *new.gateway.agents})
     for tool in sorted({*old.rules, *new.rules}):
-        sides = [
-            {
-                (user, agent, run)
-                for user in users
-                for agent in agents
-                for run in (None, *runs)
-                if _may(rules, tool, user, agent, run)
-            }
-            for rules in (old, new)
+        allows = [
+            [rule for rule in rules.rules_of(tool).rules if rule.kind == "allow"] for rules in (old, new)
         ]
-        for group, callers in (("gained access", sides[1] - sides[0]), ("lost access", sides[0] - sides[1])):
-            for who in _callers(callers, users):
-                yield Difference(group, who, tools=(tool,))
+        callers = _callers(users, agents, [rule for side in allows for rule in side])
+        before = {each for each in callers if _may(old, allows[0], each)}
+        after = {each for each in callers if _may(new, allows[1], each)}
+        for group, found in (("gained access", after - before), ("lost access", before - after)):
+            yield from (Difference(group, who, tools=(tool,)) for who in _said(found, users))
 
 
-def _may(current: PolicySet, tool: str, user: str, agent: str, run: str | None) -> bool:
-    if user not in current.people.persons or agent not in current.gateway.agents:
+@dataclass(frozen=True, slots=True, order=True)
+class _Caller:
+    """Somebody with an agent; in runs of a workflow, for one operation, or (empty) in general."""
+
+    agent: str
+    user: str
+    run: str = ""
+    operation: str = ""
+
+
+def _callers(users: Iterable[str], agents: Iterable[str], allows: Iterable[Rule]) -> list[_Caller]:
+    rules = list(allows)
+    runs = {"", *(name for rule in rules for name in rule.applies.workflows)}
+    operations = {"", *(rule.operation or "" for rule in rules)}
+    ways = [(run, operation) for run in sorted(runs) for operation in sorted(operations)]
+    return [_Caller(agent, user, *way) for agent in agents for user in users for way in ways]
+
+
+def _may(current: PolicySet, allows: Iterable[Rule], caller: _Caller) -> bool:
+    if caller.user not in current.people.persons or caller.agent not in current.gateway.agents:
         return False
-    roles = current.people.roles(user)
+    roles = current.people.roles(caller.user)
     return any(
-        rule.kind == "allow" and rule.mode == "enforce" and rule.applies.to(agent, run) and rule.who.fits(user, agent, roles)
-        for rule in current.rules_of(tool).rules
+        rule.mode == "enforce" and rule.operation in (None, caller.operation)
+        and rule.applies.to(caller.agent, caller.run or None) and rule.who.fits(caller.user, caller.agent, roles)
+        for rule in allows
     )  # fmt: skip
 
 
-def _callers(callers: set[tuple[str, str, str | None]], users: Sequence[str]) -> Iterator[str]:
-    """By agent: `ana and bo with the agent desk`. What is so in no run as well is not said for runs again."""
-    plain = {(user, agent) for user, agent, run in callers if run is None}
-    found: dict[tuple[str, str | None], list[str]] = {}
-    for user, agent, run in sorted(callers, key=str):
-        if run is None or (user, agent) not in plain:
-            found.setdefault((agent, run), []).append(user)
-    for (agent, run), names in found.items():
+def _said(callers: set[_Caller], users: Sequence[str]) -> Iterator[str]:
+    """By agent: `ana and bo with the agent desk`. What is so in general is not said of runs and operations again."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for each in sorted(callers):
+        if (each.run or each.operation) and _Caller(each.agent, each.user) in callers:
+            continue
+        found.setdefault((each.agent, each.run, each.operation), []).append(each.user)
+    for (agent, run, operation), names in found.items():
         who = "everybody" if len(names) == len(users) and len(users) > 1 else _some(names)
-        yield f"{who} with the agent {agent}{f' in runs of {run}' if run else ''}"
+        ways = f"{f' in runs of {run}' if run else ''}{f' for {operation}' if operation else ''}"
+        yield f"{who} with the agent {agent}{ways}"
 
 
 # -- entries --------------------------------------------------------------------------------------------------------
@@ -148,8 +163,8 @@ def _by_tool(files: Iterable[forms.PolicyFile], current: PolicySet) -> dict[str,
     found: dict[str, list[Item]] = {tool: [] for tool in current.tools}
     for file in files:
         for block in file.blocks:
-            for tool in policyfiles.tools_of(block, current.tools):
-                found[tool] += policyfiles.items(file, block)
+            for tool, operation in policyfiles.called(block, current.tools):
+                found[tool] += [replace(item, operation=operation) for item in policyfiles.items(file, block)]
     return found
 
 
@@ -174,28 +189,28 @@ def _ids(items: Mapping[str, list[Item]]) -> set[str]:
     return {item.id for each in items.values() for item in each}
 
 
-def _name(item: Item) -> tuple[str, str, str]:
-    return item.file.name, item.kind, item.name
+def _name(item: Item) -> tuple[str, ...]:
+    return item.file.name, item.kind, item.name, item.operation or ""
 
 
 def _unequal(old: Sequence[Item], new: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Without the pairs that mean the same; one that kept its name is paired with its own."""
-    left, right = list(old), list(new)
-    for by_name in (True, False):
-        for item in list(left):
-            fits = (each for each in right if not by_name or _name(each) == _name(item))
-            other = next((each for each in fits if _equal(item, each)), None)
-            if other is not None:
-                left.remove(item)
-                right.remove(other)
-    return left, right
+    waiting: dict[object, list[Item]] = {}
+    for item in new:
+        waiting.setdefault(_meaning(item), []).append(item)
+    left: list[Item] = []
+    for item in old:
+        same = waiting.get(_meaning(item), [])
+        if same:
+            same.remove(next((each for each in same if _name(each) == _name(item)), same[0]))
+        else:
+            left.append(item)
+    return left, [item for items in waiting.values() for item in items]
 
 
-def _equal(old: Item, new: Item) -> bool:
-    if old.kind != new.kind:
-        return False
-    before, after = facets(old), facets(new)
-    return before.keys() == after.keys() and all(before[what].key == after[what].key for what in before)
+def _meaning(item: Item) -> tuple[object, ...]:
+    """Everything that makes a difference: two entries with the same one mean the same."""
+    return item.kind, *((what, facet.key) for what, facet in facets(item).items())
 
 
 def _changed(old: Item, new: Item) -> Iterator[Difference]:

@@ -25,6 +25,7 @@ class Block(asked.Block, Protocol):
     block: forms.Block
     applies: Applies
     at: forms.When
+    operation: str | None
 
     @property
     def all(self) -> Compiler: ...
@@ -63,8 +64,8 @@ class Extras:
         value = Checker().maybe(tree, lenient(self.scope, tree))
         at = change.at.within(self.one.at)
         return Cut(
-            self.one.id_of(f"change-{name.replace('_', '-')}"), self.one.applies, f"{name}_minor" if money else name, value,
-            most, at.mode, at.until,
+            self.one.id_of(forms.change_name(name)), self.one.applies, f"{name}_minor" if money else name, value,
+            most, at.mode, at.until, self.one.operation,
         )  # fmt: skip
 
     def _most(self, change: forms.Change) -> Bound | None:
@@ -101,7 +102,11 @@ class Extras:
         if at.mode == "off":
             return ()
         rule = self.one.id_of("results")
-        return (Shown(rule, self.one.applies, hide, form.detect, withhold, flag, at.mode, at.until),)
+        return (
+            Shown(
+                rule, self.one.applies, hide, form.detect, withhold, flag, at.mode, at.until, self.one.operation
+            ),
+        )  # fmt: skip
 
     def _field(self, text: Text, kind: Type) -> None:
         """A field to hide is one of the answer's, in this tool or in another of the block."""
@@ -124,5 +129,12 @@ class Extras:
         rule = self.one.id_of("undo")
         agreed = self.one.asked(rule, form.asking, self.scope) if form.asking else None
         return (
-            TakenBack(rule, self.one.applies, frozenset(text.text for text in form.who), form.within, agreed),
+            TakenBack(
+                rule,
+                self.one.applies,
+                frozenset(text.text for text in form.who),
+                form.within,
+                agreed,
+                self.one.operation,
+            ),
         )

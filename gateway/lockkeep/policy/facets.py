@@ -57,7 +57,7 @@ def way(kind: str, what: str, before: Facet, after: Facet) -> Way:
 def _common(item: Item) -> dict[str, Facet]:
     at, form = item.at, item.form
     applies = item.file.applies
-    whose = (_set(applies.agents), _set(applies.workflows), applies.everywhere)
+    whose = (_set(applies.agents), _set(applies.workflows), applies.everywhere, item.operation)
     found = {
         "whose calls": Facet(whose, applies_said(applies)),
         "mode": Facet(at.mode, at.mode, at.mode),

@@ -107,6 +107,11 @@ class Change:
     at: When = field(default_factory=When)
 
 
+def change_name(argument: str) -> str:
+    """What a change is called in ids."""
+    return f"change-{argument.replace('_', '-')}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """What of an answer is shown."""

@@ -11,7 +11,10 @@ from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.reading import INTEGRATION as NAME
 from lockkeep.policy.reading import Reader, begins, text_of, zone_of
 
+TOP = ("api", "gateway", "time_zone", "integrations", "agents", "identity")
 ENTRY = ("command", "env", "url", "auth", "in_process", "server", "alias", "timeout")
+AUTH = ("bearer",)
+AGENT = ("owner",)
 SECRET = re.compile(r"(?i)(token|secret|password|key|bearer)")
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])([:/]|$)")
 
@@ -25,9 +28,7 @@ class GatewayFile:
 
 
 def read(root: Node, problems: Problems) -> GatewayFile:
-    reader = Reader(
-        root, "gateway.yaml", problems, ("api", "gateway", "time_zone", "integrations", "agents", "identity")
-    )
+    reader = Reader(root, "gateway.yaml", problems, TOP)
     name = begins(reader, "gateway")
     if (identity := reader.get("identity")) is not None:
         Reader(identity, "identity", problems, ())  # API tokens need no word here
@@ -117,7 +118,7 @@ def _env(node: Node | None, problems: Problems) -> dict[str, str]:
 def _bearer(node: Node | None, problems: Problems) -> str | None:
     if node is None:
         return None
-    bearer = Reader(node, "auth", problems, ("bearer",)).text("bearer", needed=True)
+    bearer = Reader(node, "auth", problems, AUTH).text("bearer", needed=True)
     if bearer is not None and not bearer.text.startswith(("env:", "file:")):
         problems.add(
             bearer.place,
@@ -145,7 +146,7 @@ def _agents(node: Node | None, problems: Problems) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     if isinstance(node, Node_):
         for key, value in node.entries:
-            owner = Reader(value, f"agent {key.text}", problems, ("owner",)).text("owner")
+            owner = Reader(value, f"agent {key.text}", problems, AGENT).text("owner")
             found[key.text] = owner.text if owner else None
     elif node is not None:
         problems.add(

@@ -74,7 +74,9 @@ def _plan(
         fits = fits and (rule.kind != "allow" or rule.who.fits(user, agent, roles))
         (chosen if fits else not_for).append(rule)
     steps = [_step(rule) for rule in chosen if rule.mode == "enforce"]
-    cuts = tuple(cut for cut in rules.cuts if cut.applies.to(agent, workflow))
+    cuts = tuple(
+        cut for cut in rules.cuts if cut.operation in (None, operation) and cut.applies.to(agent, workflow)
+    )
     return Plan(
         allows=tuple(step for step in steps if step.rule.kind == "allow"),
         others=tuple(step for step in steps if step.rule.kind != "allow"),

@@ -30,6 +30,7 @@ from lockkeep.policy.runtime import (
 from lockkeep.policy.scope import arguments_of, lenient
 from lockkeep.policy.types import ANY
 
+TOP = ("api", "manifest", "description", "servers", "tools")
 ENTRY = (
     "operation", "class", "subject", "amount", "amounts", "idempotency", "version", "before", "undo", "verify", "errors",
     "checks", "pii", "hidden", "export", "simulate", "settle_after_s", "queue", "operations", "each", "review",
@@ -75,7 +76,7 @@ class Effects:
 
 def read(root: Node, problems: Problems) -> tuple[str, Mapping[str, Mapping[str, Json]]] | None:
     """The integration's name and its entries, as plain values."""
-    reader = Reader(root, "a manifest", problems, ("api", "manifest", "description", "servers", "tools"))
+    reader = Reader(root, "a manifest", problems, TOP)
     name, tools = begins(reader, "manifest"), reader.need("tools")
     if tools is not None and not isinstance(tools, Node_):
         problems.add(

@@ -12,6 +12,8 @@ from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Problems, Text, nearest
 from lockkeep.policy.reading import Reader, texts_of, version, zone_of
 
+TOP = ("api", "people", "groups", "duties", "resume_self")
+PERSON = ("groups", "accounts", "manager")
 DUTIES = ("activate", "accept", "promote", "kill", "resume", "resolve")
 GROUP = ("roles", "hours", "tz")
 
@@ -53,7 +55,7 @@ class People:
 
 
 def read(root: Node, problems: Problems) -> People:
-    reader = Reader(root, "people.yaml", problems, ("api", "people", "groups", "duties", "resume_self"))
+    reader = Reader(root, "people.yaml", problems, TOP)
     version(reader)
     groups = _groups(reader.get("groups"), problems)
     if groups is None:
@@ -119,7 +121,7 @@ def _persons(
     found: dict[str, Person] = {}
     accounts: dict[str, str] = {}
     for name, value in node.entries:
-        inner = Reader(value, f"person {name.text}", problems, ("groups", "accounts", "manager"))
+        inner = Reader(value, f"person {name.text}", problems, PERSON)
         member = _known(inner.texts("groups"), groups, problems)
         for account in inner.texts("accounts"):
             if account.text in accounts:

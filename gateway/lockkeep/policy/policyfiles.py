@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from lockkeep.model import Tools
 from lockkeep.policy import forms, simple
+from lockkeep.policy.compile import operations_of
 from lockkeep.policy.hours import Hours
 from lockkeep.policy.positions import Place, Problems, parse
 from lockkeep.policy.runtime import like
@@ -26,6 +27,7 @@ class Item:
     place: Place
     at: forms.When
     openings: tuple[Hours, ...]  # all of them hold when it speaks
+    operation: str | None = None  # the one thing a wide tool does that it speaks about
 
 
 def read(files: Mapping[str, str]) -> list[forms.PolicyFile]:
@@ -52,13 +54,16 @@ def items(file: forms.PolicyFile, block: forms.Block) -> list[Item]:
     return found
 
 
-def tools_of(block: forms.Block, tools: Tools) -> tuple[str, ...]:
-    """The accepted tools that the block's key means, by name."""
+def called(block: forms.Block, tools: Tools) -> list[tuple[str, str | None]]:
+    """The accepted tools that the block's key means; with the operation, where it names one thing a wide tool does."""
     there = [tool for tool in tools.values() if tool.offered]
-    found = {
-        tool.name for pattern in block.patterns for tool in there if _fits(pattern, tool.name, tool.reads)
-    }
-    return tuple(sorted(found))
+    found: set[tuple[str, str | None]] = set()
+    for pattern in block.patterns:
+        if pattern in tools or "*" in pattern or "@" in pattern:
+            found |= {(tool.name, None) for tool in there if _fits(pattern, tool.name, tool.reads)}
+        else:
+            found |= {(tool.name, pattern) for tool in there if pattern in operations_of(tool)}
+    return sorted(found, key=str)
 
 
 def by_id(files: Iterable[forms.PolicyFile]) -> dict[str, Item]:

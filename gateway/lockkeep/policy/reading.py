@@ -102,10 +102,12 @@ class Reader:
     def names(self, key: str) -> tuple[Text, ...]:
         """`some`, each of them once: a group named twice does not stand for two people."""
         found = self.some(key)
-        for number, text in enumerate(found):
-            if text.text in (each.text for each in found[:number]):
+        seen: set[str] = set()
+        for text in found:
+            if text.text in seen:
                 message = f"'{text.text}' stands twice here"
                 self.problems.add(text.place, message, "take one out", code="duplicate")
+            seen.add(text.text)
         return found
 
     def seconds(self, key: str) -> float | None:

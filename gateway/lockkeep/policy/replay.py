@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from lockkeep.ledger.history import OF_PEOPLE, Past, Word
+from lockkeep.ledger.history import OF_PEOPLE, OF_VERDICT, Past, Word
 from lockkeep.model import (
     Allow,
     Basis,
@@ -148,7 +148,10 @@ class Replay:
             self._rules, call, lambda wanted: memory.of(self._rules, wanted), self._counters.taken
         )
         verdict, basis = finding.verdict, finding.basis
-        if isinstance(verdict, Allow | RequireApproval) and basis is not None:
+        not_asked = (
+            isinstance(verdict, RequireApproval) and past.code in OF_PEOPLE
+        )  # nobody looked at its limits then
+        if isinstance(verdict, Allow | RequireApproval) and basis is not None and not not_asked:
             verdict = self._counters.full(past.id, basis.shares) or verdict
         word = word_of(verdict)
         lack = self._lack(past, call, verdict) or self._never_read(past, verdict, memory, now)
@@ -189,8 +192,11 @@ class Replay:
         finding = self._court.heard(
             then, call, lambda wanted: before.of(then, wanted), lambda _share, _call: 0
         )
-        failed_then = word_of(finding.verdict) == past.word and unanswered <= before.unanswered
-        return None if failed_then else "look-up-not-read"
+        same = word_of(finding.verdict) in (
+            past.word,
+            OF_VERDICT.get(past.verdict or ""),
+        )  # the second before limits
+        return None if same and unanswered <= before.unanswered else "look-up-not-read"
 
 
 def reach(rules: PolicySet) -> timedelta:

@@ -57,9 +57,15 @@ class Report:
     zone: ZoneInfo
     calls: int = 0
     same: int = 0
-    otherwise: Counter[str] = field(default_factory=Counter[str])  # ended by something else than rules, by code
-    changed: dict[tuple[Word, Word], list[Again]] = field(default_factory=dict[tuple[Word, Word], list[Again]])
-    refused: list[Again] = field(default_factory=list[Again])  # people said no, or took it back; it would pass now
+    otherwise: Counter[str] = field(
+        default_factory=Counter[str]
+    )  # ended by something else than rules, by code
+    changed: dict[tuple[Word, Word], list[Again]] = field(
+        default_factory=dict[tuple[Word, Word], list[Again]]
+    )
+    refused: list[Again] = field(
+        default_factory=list[Again]
+    )  # people said no, or took it back; it would pass now
     others: list[Again] = field(default_factory=list[Again])  # asked then and now, but not the same people
     cut: list[Again] = field(default_factory=list[Again])  # allowed then and now, with other arguments
     lacking: dict[Lack, list[Past]] = field(default_factory=dict[Lack, list[Past]])
@@ -86,7 +92,12 @@ class Report:
         if again.word == "asks" and again.past.groups and groups_of(again) != again.past.groups:
             self.others.append(again)
         sent = getattr(again.verdict, "arguments", None)
-        if again.word == "allowed" and again.past.sent is not None and sent is not None and sent != again.past.sent:
+        if (
+            again.word == "allowed"
+            and again.past.sent is not None
+            and sent is not None
+            and sent != again.past.sent
+        ):
             self.cut.append(again)
 
     def of(self, was: Word, word: Word) -> list[Again]:
@@ -174,7 +185,9 @@ def as_data(report: Report) -> dict[str, Json]:
         "since": report.since.isoformat(timespec="seconds"),
         "calls": report.calls,
         "same": report.same,
-        "changes": {f"{was}->{word}": [_listed(each) for each in report.of(was, word)] for was, word in pairs},
+        "changes": {
+            f"{was}->{word}": [_listed(each) for each in report.of(was, word)] for was, word in pairs
+        },
         "load": report.load,
         "amounts_minor": report.amounts,
         "refused_by_people": [_listed(each) for each in report.refused],
@@ -191,7 +204,7 @@ def _listed(again: Again) -> dict[str, Json]:
     return {
         "id": past.id, "at": past.at.isoformat(timespec="seconds"), "tool": past.tool, "user": past.user, "agent": past.agent,
         "amount_minor": amount.minor if amount else None, "currency": amount.currency if amount else None,
-        "state": past.state, "was_by": past.by or ", ".join(past.groups), "by": decided_by(again), "reason": _reason(again),
+        "state": past.state, "was_by": past.by or ", ".join(past.groups), "was_code": past.code, "by": decided_by(again), "reason": _reason(again),
     }  # fmt: skip
 
 
@@ -223,18 +236,24 @@ def as_text(report: Report) -> list[str]:
     lines += [f"  {count:>7,}  {what}" for what, count in _counts(report)]
     for was, word in FIRST:
         whole = (was, word) == FIRST[0]
-        lines += _list(f"{was} → {word}", report.of(was, word), whole=whole)
+        lines += _list(f"{was} → {word}", report.of(was, word), report.zone, whole=whole)
         lines += _load(report) if (was, word) == FIRST[-1] else []
-    lines += _list("to people", report.to_people)
+    lines += _list("to people", report.to_people, report.zone)
     for was, word in REST:
-        lines += _list(f"{was} → {word}", report.of(was, word))
+        lines += _list(f"{was} → {word}", report.of(was, word), report.zone)
     lines += _amounts(report)
-    lines += _list("refused or taken back by people, and would pass now", report.refused, whole=True)
-    lines += _list("asks other people", report.others)
-    lines += _list("allowed, with other arguments", report.cut)
+    lines += _list(
+        "refused or taken back by people, and would pass now", report.refused, report.zone, whole=True
+    )
+    lines += _list("asks other people", report.others, report.zone)
+    lines += _list("allowed, with other arguments", report.cut, report.zone)
     for lack, what in LACKS.items():
         ids = [past.id for past in report.lacking.get(lack, ())]
-        lines += ["", f"not replayable, {what}: {len(ids):,}", *_some([f"  {each}" for each in ids])] if ids else []
+        lines += (
+            ["", f"not replayable, {what}: {len(ids):,}", *_some([f"  {each}" for each in ids])]
+            if ids
+            else []
+        )
     if report.changed or report.others or report.cut:
         lines += ["", "Why: lockkeep policy explain ID"]
     return lines
@@ -255,10 +274,10 @@ def _counts(report: Report) -> list[tuple[str, int]]:
     return counts
 
 
-def _list(title: str, found: list[Again], *, whole: bool = False) -> list[str]:
+def _list(title: str, found: list[Again], zone: ZoneInfo, *, whole: bool = False) -> list[str]:
     if not found:
         return []
-    lines = [_line(each) for each in found]
+    lines = [_line(each, zone) for each in found]
     return ["", f"{title}: {len(found):,}", *(lines if whole else _some(lines))]
 
 
@@ -267,14 +286,28 @@ def _some(lines: list[str]) -> list[str]:
     return [*lines[:MOST], f"  … and {left:,} more; --json lists them all"] if left > 0 else lines
 
 
-def _line(again: Again) -> str:
+def _line(again: Again, zone: ZoneInfo) -> str:
     past = again.past
-    parts = [past.id, f"{past.at:%Y-%m-%d %H:%M}", past.tool, f"{past.user}/{past.agent}"]
+    parts = [
+        past.id,
+        f"{past.at.astimezone(zone):%Y-%m-%d %H:%M}",
+        past.tool,
+        f"{past.user} with {past.agent}",
+    ]
     parts += [_money(past.amount)] if past.amount else []
-    before = past.by or past.code or ", ".join(past.groups)
-    now = ", ".join(groups_of(again)) or decided_by(again)
-    parts.append(f"was: {before}; now: {now}" if before else f"now: {now}")
+    parts += [f"was: {before}"] if (before := ", ".join(past.groups) or past.by or past.code) else []
+    parts += [f"now: {now}"] if (now := _whom(again)) else []
     return "  " + "  ".join(parts)
+
+
+def _whom(again: Again) -> str:
+    """Who is asked or takes over now, and which rule says so; nothing where it passes."""
+    verdict = again.verdict
+    if isinstance(verdict, Divert):
+        return f"{', '.join(verdict.to)} ({verdict.rule})"
+    if isinstance(verdict, RequireApproval):
+        return f"{', '.join(groups_of(again))} ({decided_by(again)})"
+    return verdict.name if isinstance(verdict, Deny) else ""
 
 
 def _load(report: Report) -> list[str]:
@@ -296,7 +329,11 @@ def _amounts(report: Report) -> list[str]:
     return ["", "amounts", *lines] if lines else []
 
 
-HOW: Mapping[str, str] = {"passes": "would newly pass", "asked": "would be asked about", "stopped": "would be stopped"}
+HOW: Mapping[str, str] = {
+    "passes": "would newly pass",
+    "asked": "would be asked about",
+    "stopped": "would be stopped",
+}
 
 
 def _money(amount: Amount) -> str:
@@ -309,4 +346,3 @@ def _calls(number: int) -> str:
 
 def _word(text: str | None) -> Word | None:
     return next((word for word in WORDS if word == text), None)
-

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import cast
 
 from lockkeep.model import Json, ToolCall, is_object
@@ -45,7 +46,7 @@ def seen(
     original, content = result, result
     env = {**env, "result": original.get("structuredContent") or {}, STEPS: [MOST_STEPS]}
     for rule in sorted(rules, key=lambda rule: rule.rule):
-        if not rule.applies.to(call.agent, None) or (rule.until is not None and call.at.date() > rule.until):
+        if not _speaks(rule, call, env["call"]["now"].date()):
             continue
         masked = _masked(rule, content)
         keeps, flags = _holds(rule.withhold, env, on_error=True), _holds(rule.flag, env, on_error=True)
@@ -56,6 +57,12 @@ def seen(
         flagged += [rule.rule] if flags else []
         content, withheld = masked, withheld or (rule.rule if keeps else None)
     return Seen(content, withheld, tuple(flagged), tuple(touched), tuple(observed))
+
+
+def _speaks(rule: Shown, call: ToolCall, today: date) -> bool:
+    """Whether it is about this caller, this operation and this day of the gateway's zone."""
+    in_force = rule.until is None or today <= rule.until
+    return in_force and rule.operation in (None, call.operation) and rule.applies.to(call.agent, None)
 
 
 def _holds(conditions: tuple[Condition, ...], env: Env, *, on_error: bool) -> bool:

@@ -131,6 +131,7 @@ class Cut:
     most: int | float | Money | Table
     mode: Mode
     until: date | None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ class Shown:
     flag: tuple[Condition, ...]
     mode: Mode
     until: date | None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class TakenBack:
     who: frozenset[str]
     within: float | None
     asked: Asked | None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

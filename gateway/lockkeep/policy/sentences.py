@@ -9,7 +9,7 @@ from lockkeep.policy.hours import Hours, Window
 from lockkeep.policy.lexer import Unreadable
 from lockkeep.policy.parser import Binary, Lit, Name, Tree, parse, parse_lookup
 from lockkeep.policy.plain import Words, listed, quoted, span, value, words
-from lockkeep.policy.policyfiles import Item, items, tools_of
+from lockkeep.policy.policyfiles import Item, called, items
 from lockkeep.policy.positions import Text
 from lockkeep.policy.reads import EXPIRES
 from lockkeep.policy.rules import HOLE
@@ -64,12 +64,13 @@ def sentences(
     file: forms.PolicyFile, tools: Tools, only: str | None = None, needed: Collection[tuple[str, str]] = ()
 ) -> SaidFile:
     """The whole file, or what of it is about one tool: then only the look-ups that are `needed` are said."""
-    blocks = [(tools_of(block, tools), block) for block in file.blocks]
-    found = [
-        SaidBlock(names, tuple(Said(item.id, entry(item)) for item in items(file, block)))
-        for names, block in blocks
-        if only is None or only in names
-    ]
+    found: list[SaidBlock] = []
+    for block in file.blocks:
+        there = called(block, tools)
+        if only is None or only in dict(there):
+            names = (name if operation is None else f"{name} (only {operation})" for name, operation in there)
+            said = (Said(item.id, entry(item)) for item in items(file, block))
+            found.append(SaidBlock(tuple(names), tuple(said)))
     reads = [read for read in file.reads if only is None or (file.name, read.name.text) in needed]
     looked_up = tuple(Said(f"{file.name}/read/{read.name.text}", _read(file, read)) for read in reads)
     return SaidFile(file.name, file.file, _opening(file), looked_up, tuple(found))
@@ -182,8 +183,8 @@ def fires(item: Item) -> str:
         parts.append(f"when {says.all(_written(form.when))}")
     if form.unless:
         parts.append(f"unless {says.all(_written(form.unless))}")
-    said = [" ".join(parts), hours_said(item.openings)]
-    return ", ".join(part for part in said if part)
+    hours = hours_said(item.openings)
+    return f"{' '.join(parts)}, only {hours}" if parts and hours else " ".join(parts) or hours
 
 
 def threshold(texts: Sequence[str]) -> str | None:

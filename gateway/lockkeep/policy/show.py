@@ -127,7 +127,7 @@ def _whom(rule: Rule) -> str:
         *(f"agent {agent}" for agent in rule.who.agents),
     }
     own = ["anyone"] if rule.kind == "allow" and rule.who.anyone else sorted(names)
-    return _applies(rule.applies, own)
+    return f"{_applies(rule.applies, own)}{f' ({rule.operation})' if rule.operation else ''}"
 
 
 def _applies(applies: Applies, names: Iterable[str] = ()) -> str:

@@ -170,8 +170,13 @@ def _block(key: Text, patterns: tuple[str, ...], node: Node, problems: Problems)
 def _own_names(block: forms.Block, problems: Problems) -> None:
     """Shares, answers and tests go by an entry's name, so a block has it once."""
     first: dict[str, forms.Entry] = {}
+    taken = {forms.change_name(change.argument.text) for change in block.change}
+    taken |= {name for name, there in (("results", block.results), ("undo", block.undo)) if there is not None}
     for _, entry in block.entries:
         if entry.name in first:
             message = f"two entries of this block are called '{entry.name}'"
             problems.add(entry.place, message, f"the first one: {first[entry.name].place}", code="duplicate")
         first.setdefault(entry.name, entry)
+        if entry.name in taken:
+            message = f"'{entry.name}' is what this block's own {entry.name.partition('-')[0]} is called"
+            problems.add(entry.place, message, "choose another name", code="duplicate")

@@ -90,7 +90,9 @@ def tables(files: Iterable[forms.PolicyFile], rules: Mapping[str, ToolRules]) ->
 
 
 def _decided(rules: ToolRules, there: Mapping[str, Item]) -> Decided:
-    live = [there[rule.id] for rule in rules.rules if rule.mode == "enforce"]
+    live = [
+        replace(there[rule.id], operation=rule.operation) for rule in rules.rules if rule.mode == "enforce"
+    ]
     whose = {applies_said(item.file.applies) for item in live}
     one = min(whose) if len(whose) == 1 else None
     cuts = [there[cut.rule] for cut in rules.cuts if cut.mode == "enforce"]
@@ -110,13 +112,17 @@ class _Rows:
             return (Row("any call", NOT_ALLOWED, 0),)
         others = [item for item in live if item.kind != "allow"]
         edges = _edges(others)
-        merged = {edge.item.id for group in edges for edge in group}
+        merged = {(edge.item.id, edge.item.operation) for group in edges for edge in group}
         rows = [
             *self._not_allowed(allows),
-            *(Row(self._when(item), _then(item), _rank(item)) for item in others if item.id not in merged),
+            *(
+                Row(self._when(item), _then(item), _rank(item))
+                for item in others
+                if (item.id, item.operation) not in merged
+            ),
             *(row for group in edges for row in _intervals(group, self._whose(group[0].item))),
         ]
-        if not edges:
+        if all(self._whose(group[0].item) for group in edges):  # no ladder is about every call
             rows.append(Row("any other call" if rows else "any call", ALLOWED, RANK["allow"]))
         return tuple(sorted(rows, key=lambda row: row.rank))
 
@@ -138,7 +144,11 @@ class _Rows:
 
     def _whose(self, item: Item) -> str:
         whose = applies_said(item.file.applies)
-        return "" if self.one or whose == EVERYBODY else f" ({whose})"
+        said = [
+            "" if self.one or whose == EVERYBODY else whose,
+            f"only {item.operation}" if item.operation else "",
+        ]
+        return "".join(f" ({each})" for each in said if each)
 
 
 def _until(item: Item) -> str:
@@ -177,7 +187,8 @@ def _edges(items: Iterable[Item]) -> list[list[_Edge]]:
         edge = _edge(item)
         if edge is not None:
             name = Words().tree(edge.name)
-            found.setdefault((name, edge.unit, applies_said(item.file.applies)), []).append(edge)
+            whose = applies_said(item.file.applies), item.operation
+            found.setdefault((name, edge.unit, *whose), []).append(edge)
     return list(found.values())
 
 

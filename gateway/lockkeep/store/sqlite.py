@@ -169,7 +169,9 @@ def reading(path: Path) -> Generator[Tx]:
         try:
             db.row_factory = sqlite3.Row
             if not is_current(db):
-                raise StoreDoesNotFit("it is not of this release; `lockkeep status` brings an older one up to date")
+                raise StoreDoesNotFit(
+                    "it is not of this release; `lockkeep status` brings an older one up to date"
+                )
             yield Tx(db)
         finally:
             db.close()

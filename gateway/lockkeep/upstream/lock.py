@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, fields
 from difflib import SequenceMatcher
 from typing import Literal, cast
 
+import jsonschema_rs
+
 from lockkeep.errors import Conflict, LockkeepError
 from lockkeep.model import RISKS, Json, Tool, Tools
 from lockkeep.upstream.catalog import Proposal, bad_names
@@ -137,6 +139,9 @@ def _tool(integration: str, name: str, entry: Mapping[str, Json]) -> Tool:
     placed = (entry["integration"], entry["name"]) == (integration, name)
     if not (texts and parts and placed and entry["effect"]["class"] in RISKS):
         raise BadCatalog(f"the entry of {name} contradicts itself")
+    for key in ("input", "output"):
+        if entry[key] is not None and not jsonschema_rs.meta.is_valid(entry[key]):
+            raise BadCatalog(f"the {key} of {name} is no JSON Schema")
     return Tool(**entry)
 
 

@@ -270,7 +270,15 @@ class Stored:
         content = files if isinstance(files, str) else json.dumps(files)
         number = len(self.rows) + 1
         self.rows.append(
-            {"id": number, "digest": "d", "content": content, "by": "b", "reason": "r", "at": str(NOW)}
+            {
+                "id": number,
+                "digest": "d",
+                "content": content,
+                "by": "b",
+                "reason": "r",
+                "at": str(NOW),
+                "observe_until": None,
+            }
         )
 
     def one(self, statement: str, **_: Any) -> Mapping[str, Any] | None:

@@ -355,7 +355,7 @@ def test_a_torn_file_loads_or_is_told_in_its_place(count: int) -> None:
 
 
 @pytest.mark.promise("P6", "P12")
-@numbers(20, 2_000, 20_000)
+@numbers(20, 1_000, 20_000)
 def test_a_torn_folder_loads_whole_and_decides_or_is_told_in_its_place(count: int) -> None:
     heard = Counter[bool]()
     for number in range(count):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.unit.policies.room import ALL, FOLDER, TEXT, TOOLS, fields, folder, lock, policy, tool
+from tests.unit.policies.room import FOLDER, TEXT, TOOLS, fields, lock, policy, tool
 from tests.unit.policies.test_starter import shipped
 
 from lockkeep.model import Request, Tool, ToolCall

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.policies.room import PAID, LookUps, call, policy, rules
+from tests.unit.policies.room import GATEWAY, PAID, TOOLS, LookUps, call, fields, lock, policy, rules, tool
 from tests.unit.policies.test_starter import shipped
 
 from lockkeep.model import Allow, Deny, Divert, RequireApproval, ToolCall
@@ -32,6 +32,7 @@ billing.refund:
     - {name: dis, when: payment.disputed, say: This payment is disputed.}
     - {when: amount > payment.refundable, say: "At most {payment.refundable} can be refunded.", fix: Refund at most that.}
     - {name: night, hours: "22:00-06:00"}
+    - {name: both, when: payment.disputed, hours: "sat-sun"}
     - {name: ww, hours: ["sat-sun", "not mon-fri 08:00-18:00"], mode: observe, until: 2027-03-31}
   ask:
     - {when: amount > 100 EUR, from: [lead], edit: [amount]}
@@ -88,6 +89,7 @@ async def test_every_entry_stands_in_exactly_one_sentence(tmp_path: Path) -> Non
         "Refused when the payment is disputed: 'This payment is disputed.' [desk/billing.refund/dis]",
         "Refused when the amount is above the payment's refundable: 'At most {the payment's refundable} can be refunded.' The agent is told: 'Refund at most that.'",
         "Refused every day 22:00 to 06:00 of the next day.",
+        "Refused when the payment is disputed, only on Saturday and Sunday. [desk/billing.refund/both]",
         "Only noted, nothing is decided by it: Until 2027-03-31, that day included: Refused on Saturday and Sunday or outside of (from Monday to Friday 08:00 to 18:00).",
         "Above 100.00 EUR one of lead must agree. They may change the amount.",
         "Above 500.00 EUR one of lead and one of finance must agree. Before it runs, the payment's disputed is read again; if that moved, the agreement is void. They must give a reason.",
@@ -402,3 +404,28 @@ async def test_a_table_that_is_read_by_its_words_decides_as_the_engine_does() ->
 @pytest.mark.promise("P12")
 async def test_tables_decide_2000_calls_as_the_engine_does() -> None:
     assert "\n".join(await compare(2021, 200, 10)) == ""
+
+
+# -- wide tools ---------------------------------------------------------------------------------------------------
+
+WIDE = tool(
+    "hub.manage", "write", fields({"op": {"enum": ["note", "deal"]}, "n": {"type": "integer"}}, "op", "n"),
+    operations=[{"when": "args.op == 'note'", "operation": "crm.note", "class": "note"}, {"when": "true", "operation": "crm.deal"}],
+)  # fmt: skip
+
+
+def test_what_is_said_of_one_operation_says_so() -> None:
+    text = policy("crm.note: {allow: anyone}\ncrm.deal: {allow: [lead], ask: {when: n > 5, from: [finance]}}")
+    gateway = GATEWAY.replace("integrations:\n", "integrations:\n  hub: {in_process: true}\n")
+    current = rules(text, **{"catalog.lock.json": lock((*TOOLS, WIDE)), "gateway.yaml": gateway})
+    (table,) = show.plain(current)[1]
+
+    assert "hub.manage (only crm.deal) - People with the role lead may use it. [desk/crm.deal/allow]" in page(
+        current
+    )
+    assert [(row.when, row.then) for row in table.rows] == [
+        ("all but: anyone (only crm.note); people with the role lead (only crm.deal)", "refused: no rule allows it"),
+        ("the n is above 5 (only crm.deal)", "one of finance must agree"),
+        ("the n is up to 5 (only crm.deal)", "allowed"),
+        ("any other call", "allowed"),
+    ]  # fmt: skip

@@ -5,7 +5,19 @@ from pathlib import Path
 
 import pytest
 from tests.unit.servers.desk import MONDAY, Desk
-from tests.unit.servers.parcels import BOX, DEPOT, IDA, KEY, LATE, MOST, a_parcel, a_rate, desk_with, rebooked, scan  # fmt: skip
+from tests.unit.servers.parcels import (
+    BOX,
+    DEPOT,
+    IDA,
+    KEY,
+    LATE,
+    MOST,
+    a_parcel,
+    a_rate,
+    desk_with,
+    rebooked,
+    scan,
+)
 
 
 @pytest.mark.parametrize(

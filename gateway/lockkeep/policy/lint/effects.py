@@ -31,7 +31,7 @@ def _without_ask(said: Said, writers: Mapping[str, Rule], material: Material) ->
     moving = [
         tool
         for tool, rule in writers.items()
-        if material.tool(tool).risk == "money" and not material.guarded(tool, rule, "ask", "people")
+        if material.risk(tool) == "money" and not material.guarded(tool, rule, "ask", "people")
     ]
     if moving:
         message = f"{named(moving)} moves money, and nobody is asked, whatever the amount"
@@ -44,7 +44,8 @@ def _below_nothing(said: Said, writers: Mapping[str, Rule], material: Material) 
     turned = [
         tool
         for tool, rule in writers.items()
-        if _has_amount(material.tool(tool))
+        if material.risk(tool) == "money"
+        and _has_amount(material.tool(tool))
         and not _schema_forbids(material.tool(tool))
         and not _denied_below_zero(tool, rule, material)
     ]
@@ -55,7 +56,7 @@ def _below_nothing(said: Said, writers: Mapping[str, Rule], material: Material) 
 
 
 def _has_amount(tool: Tool) -> bool:
-    return tool.risk == "money" and is_object(tool.effect.get("amount"))
+    return is_object(tool.effect.get("amount"))
 
 
 def _schema_forbids(tool: Tool) -> bool:
@@ -71,7 +72,7 @@ def _denied_below_zero(tool: str, allow: Rule, material: Material) -> bool:
     amounts = [below_zero("call", "amount"), below_zero("args", "amount"), below_zero("args", "amount_minor")]  # fmt: skip
     denies = [
         rule
-        for rule in material.rules.rules_of(tool).rules
+        for rule in material.about(tool)
         if rule.kind == "deny" and rule.mode == "enforce" and covers(rule.applies, allow.applies)
     ]
     return any(
@@ -116,6 +117,8 @@ def _one_currency(material: Material) -> Iterator[Finding]:
 
 def _left_out(tool: str, rule: Rule, material: Material) -> tuple[str, str] | None:
     """The one currency it names, and those that can come; None if that is all there can be."""
+    if _asks_for_currency(rule):  # it knows what it does
+        return None
     for field, named_here in _spoken(rule).items():
         others = _possible(tool, field, material) - named_here
         if len(named_here) == 1 and others:
@@ -129,19 +132,17 @@ def _possible(tool: str, field: str, material: Material) -> set[str]:
     currency = takes.attribute("currency")
     if currency is not None and currency.options and takes.attribute(field) is not None:
         return set(currency.options)
-    rules = [rule for rule in material.rules.rules_of(tool).rules if rule.mode == "enforce"]
+    rules = [rule for rule in material.about(tool) if rule.mode == "enforce"]
     return set[str]().union(*(_spoken(rule).get(field, set()) for rule in rules))
 
 
 def _spoken(rule: Rule) -> dict[str, set[str]]:
-    """By field: the currencies the rule compares it with. One that asks for the currency knows what it does."""
+    """By field: the currencies the rule compares it with."""
     found: dict[str, set[str]] = {}
     codes = [condition.code for condition in (*rule.when, *rule.unless)]
     while codes:
         code = codes.pop()
         codes += code.parts
-        if code.path is not None and code.path[-1] == "currency":
-            return {}
         if len(code.parts) == 2:
             for one, other in (code.parts, code.parts[::-1]):
                 if currencies := _of_constant(one):
@@ -149,6 +150,16 @@ def _spoken(rule: Rule) -> dict[str, set[str]]:
     if rule.counted is not None and rule.counted.of is not None:
         found.setdefault(_field(rule.counted.of), set()).update(_of_value(rule.counted.most))
     return {field: currencies for field, currencies in found.items() if currencies}
+
+
+def _asks_for_currency(rule: Rule) -> bool:
+    codes = [condition.code for condition in (*rule.when, *rule.unless)]
+    while codes:
+        code = codes.pop()
+        codes += code.parts
+        if code.path is not None and code.path[-1] == "currency":
+            return True
+    return False
 
 
 def _field(code: Code) -> str:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
-from lockkeep.model import Tool
-from lockkeep.policy import simple
-from lockkeep.policy.bundle import GATEWAY, PEOPLE, PolicySet
+from lockkeep.model import Json, Tool, is_object
+from lockkeep.policy import policyfiles
+from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.forms import Block, Entry, PolicyFile
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Place, Problems, parse
 from lockkeep.policy.rules import Applies, Rule
+from lockkeep.policy.runtime import is_array
 
 WRITES = ("write", "money", "customer_visible", "irreversible")
 
@@ -30,7 +31,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """One entry of a block, and the rules it became: one for each tool of the block."""
+    """One entry of a block, and the rules it became: one for each tool, or operation of a tool, of the block."""
 
     file: PolicyFile
     block: Block
@@ -68,13 +69,7 @@ class Material:
 
     @cached_property
     def files(self) -> tuple[PolicyFile, ...]:
-        own = [
-            (name, node)
-            for name, node in self.nodes.items()
-            if "/" not in name and name not in (GATEWAY, PEOPLE)
-        ]
-        forms = [simple.read(name, node, Problems()) for name, node in own]
-        return tuple(form for form in forms if form is not None)
+        return tuple(policyfiles.read(self.rules.files))
 
     @cached_property
     def said(self) -> tuple[Said, ...]:
@@ -82,7 +77,7 @@ class Material:
         rules: dict[str, dict[str, Rule]] = {}
         for tool, of_tool in self.rules.rules.items():
             for rule in of_tool.rules:
-                rules.setdefault(rule.id, {})[tool] = rule
+                rules.setdefault(rule.id, {})[rule.operation or tool] = rule
         found: list[Said] = []
         for form, block in self.blocks:
             for kind, entry in block.entries:
@@ -101,18 +96,44 @@ class Material:
     def allows(self) -> Iterator[tuple[Said, dict[str, Rule]]]:
         """Every allow in force, with its rules for the tools that write."""
         for said in self.of_kind("allow"):
-            writers = {name: rule for name, rule in said.enforced.items() if self.tool(name).risk in WRITES}
+            writers = {name: rule for name, rule in said.enforced.items() if self.risk(name) in WRITES}
             if writers:
                 yield said, writers
 
+    @cached_property
+    def homes(self) -> dict[str, Tool]:
+        """Operations of wide tools, and the tool that does them."""
+        return {
+            rule.operation: self.rules.tools[name]
+            for name, of_tool in self.rules.rules.items()
+            for rule in of_tool.rules
+            if rule.operation is not None
+        }
+
     def tool(self, name: str) -> Tool:
-        return self.rules.tools[name]
+        """The tool of this name, or the one that does what is named."""
+        return self.homes.get(name) or self.rules.tools[name]
+
+    def risk(self, name: str) -> str:
+        """The class of a tool, or of one thing that it does."""
+        said: Json = self.tool(name).effect.get("operations") if name in self.homes else None
+        own = (
+            [each for each in said if is_object(each) and each.get("operation") == name]
+            if is_array(said)
+            else []
+        )
+        return str(own[0]["class"]) if own and "class" in own[0] else self.tool(name).risk
+
+    def about(self, name: str) -> list[Rule]:
+        """The rules that are asked at every such call."""
+        asked = (None, name) if name in self.homes else (None,)
+        return [rule for rule in self.rules.rules_of(self.tool(name).name).rules if rule.operation in asked]
 
     def guarded(self, tool: str, allow: Rule, *kinds: str) -> bool:
         """Whether one of these kinds is in force for every call this allow lets through."""
         return any(
             rule.kind in kinds and rule.mode == "enforce" and covers(rule.applies, allow.applies)
-            for rule in self.rules.rules_of(tool).rules
+            for rule in self.about(tool)
         )
 
 

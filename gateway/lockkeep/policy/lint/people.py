@@ -33,7 +33,7 @@ def asked(material: Material) -> Iterator[Finding]:
     for said in material.of_kind("ask"):
         entry = said.entry
         if isinstance(entry, Ask) and entry.asking.confirm and not (entry.asking.each or entry.asking.any_of):
-            risky = [tool for tool in said.rules if material.tool(tool).risk not in ("read", "note")]
+            risky = [tool for tool in said.rules if material.risk(tool) not in ("read", "note")]
             if risky:
                 message = f"who asks for {named(risky)} agrees alone: nobody else looks at it"
                 yield said.finding("self-confirm", message, "add from: [GROUP]")
@@ -70,8 +70,9 @@ def _few(question: Question, material: Material) -> Iterator[Finding]:
     if not _filled(places):
         message = f"{len(places)} must agree for {groups}, and {_people(there)} can" if there else f"nobody is in {groups}, so nobody can agree"  # fmt: skip
     else:
+        who = "one of them" if len(there) > 1 else next(iter(there))
         message = (
-            f"only {_people(there)} can agree for {groups}: while one of them asks, or is away, nobody does"
+            f"only {_people(there)} can agree for {groups}: while {who} asks, or is away, it has to wait"
         )
     yield question.finding(
         "few-approvers", message, "add people to the group in people.yaml, or add escalate"

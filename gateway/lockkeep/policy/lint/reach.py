@@ -73,10 +73,11 @@ def _gaps(material: Material) -> Iterator[Finding]:
     for said in material.of_kind("deny"):
         gaps: dict[str, list[str]] = {}
         for tool, rule in said.enforced.items():
-            if material.tool(tool).reads:
+            if material.risk(tool) == "read":
                 continue
-            for allow in material.rules.rules_of(tool).rules:
-                if allow.kind == "allow" and allow.mode == "enforce" and _walks_around(allow, rule, material):
+            rules = material.about(tool)
+            for allow in rules:
+                if allow.kind == "allow" and allow.mode == "enforce" and _walks_around(allow, rule, rules):
                     gaps.setdefault(allow.file, []).append(tool)
         for other, tools in sorted(gaps.items()):
             message = f"{other} allows {named(tools)} to callers whom this deny does not reach"
@@ -84,15 +85,12 @@ def _gaps(material: Material) -> Iterator[Finding]:
             yield said.finding("guard-gap", message, hint)
 
 
-def _walks_around(allow: Rule, deny: Rule, material: Material) -> bool:
+def _walks_around(allow: Rule, deny: Rule, rules: list[Rule]) -> bool:
     """Whether it lets somebody through whom neither this deny nor one with the same words stops."""
     if allow.file == deny.file or covers(deny.applies, allow.applies):
         return False
-    tool = next(name for name, each in material.rules.rules.items() if deny in each.rules)
     same = [
-        rule
-        for rule in material.rules.rules_of(tool).rules
-        if rule.kind == "deny" and rule.mode == "enforce" and rule.words == deny.words
+        rule for rule in rules if rule.kind == "deny" and rule.mode == "enforce" and rule.words == deny.words
     ]
     return not any(covers(rule.applies, allow.applies) for rule in same)
 
@@ -103,7 +101,7 @@ def _wide(material: Material) -> Iterator[Finding]:
         reached = [name for name in writers if not _is_named(name, said)]
         allow = said.block.allow
         if reached:
-            message = f"this allow reaches {named(reached)}, and every tool that will come to match"
+            message = f"this allow reaches {named(reached)}, and every tool that will match later"
             hint = "name the tools that write, each in its block"
             yield said.finding("wide-allow", message, hint)
         elif allow is not None and allow.anyone and said.file.applies.everywhere:

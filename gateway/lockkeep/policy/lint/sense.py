@@ -76,15 +76,17 @@ def _for_nobody(rule: Rule) -> str:
 def _always(said: Said, rules: list[Rule]) -> Iterator[Finding]:
     for number, text in enumerate(said.entry.when):
         if all(holds(rule.when[number], yes=False).never for rule in rules):
-            message = f"'{_short(text)}' is always true"
-            hint = "take it out" if len(said.entry.when) > 1 else f"this {said.kind} fires at every call"
+            so = (
+                "so it says nothing here" if len(said.entry.when) > 1 else f"so this {said.kind} always fires"
+            )
+            message, hint = f"'{_short(text)}' is always true, {so}", "mend the condition, or take it out"
             yield said.finding("always-true", message, hint, place=text.place)
     for number, text in enumerate(said.entry.unless):
         if len(said.entry.unless) > 1 and all(holds(rule.unless[number], yes=False).never for rule in rules):
             message = f"'{_short(text)}' is always true, so it says nothing here"
             yield said.finding("always-true", message, "take it out", place=text.place)
     if said.entry.unless and all(all_hold(rule.unless).never for rule in rules):
-        message = f"what 'unless' asks for never holds, so this {said.kind} fires at every call"
+        message = f"what 'unless' asks for never holds, so this {said.kind} always fires"
         yield said.finding("always-true", message, "mend the condition", place=said.entry.unless[0].place)
 
 
@@ -101,7 +103,7 @@ def _hidden(said: Said, material: Material) -> Iterator[Finding]:
     hiding: set[str] = set()
     for tool, rule in said.enforced.items():
         deny = next(
-            (each for each in material.rules.rules_of(tool).rules if _hides(each, rule)),
+            (each for each in material.about(tool) if _hides(each, rule)),
             None,
         )
         if deny is None:
@@ -131,7 +133,7 @@ def _words(entry: Entry) -> tuple[object, ...]:
 
 
 def _hides(deny: Rule, rule: Rule) -> bool:
-    """Whether the deny fires at every call at which the other rule does."""
+    """Whether the deny always fires at which the other rule does."""
     if deny.kind != "deny" or deny.mode != "enforce" or deny.hours or not (deny.when or deny.unless):
         return False
     if deny.until is not None and (rule.until is None or rule.until > deny.until):

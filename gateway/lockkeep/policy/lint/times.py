@@ -1,8 +1,9 @@
 """What the calendar brings: rules that only watch for too long, and rules that end soon."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
+from lockkeep.policy import policyfiles
 from lockkeep.policy.forms import Block, PolicyFile, When
 from lockkeep.policy.lint.material import Finding, Material, Said, id_of, place_of
 from lockkeep.policy.positions import Place
@@ -34,6 +35,12 @@ def timed(material: Material) -> Iterator[Finding]:
         if _alone(said):
             found = _since([said.id], material)
             yield from _watched(found, f"this {said.kind}", said.entry.place, said.id, material)
+
+
+def observed(files: Mapping[str, str]) -> set[str]:
+    """The rules of a set that only observe."""
+    found = policyfiles.by_id(policyfiles.read(files))
+    return {rule for rule, item in found.items() if item.at.mode == "observe"}
 
 
 def _ends(

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from lockkeep.policy import forms
 from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.lint.material import Finding, Material, Said, id_of, named, place_of
+from lockkeep.policy.lint.coverage import coverage
+from lockkeep.policy.lint.material import Finding, Material, Said, named, place_of
 from lockkeep.policy.parser import names_in, parse, parse_lookup
 from lockkeep.policy.positions import Listing, Mapping, Node, Place, Text
 from lockkeep.policy.rules import HOLE
@@ -105,43 +106,18 @@ def _of_entry(entry: forms.Entry) -> Iterator[str]:
 
 def _untested(material: Material) -> Iterator[Finding]:
     """An entry that no case makes fire may say anything."""
-    fired = material.fired
-    if fired is None:
-        return
-    for file in material.files:
-        entries = list(_testable(file, material))
-        missed = [each for each in entries if each[0] not in fired]
-        if missed and len(missed) == len(entries):
-            message = f"no test file makes any entry of '{file.name}' fire"
-            hint = f"write tests/{file.name}.test.yaml; lockkeep policy test --coverage lists the entries"
+    for file in coverage(material, material.fired) if material.fired is not None else ():
+        if file.missed and not file.fired:
+            hint = "write a test file for it; lockkeep policy test --coverage lists the entries"
+            message = "no test file makes any entry of this file fire"
             yield Finding(kind="untested", place=Place(file.file, 1, 1), message=message, hint=hint)
             continue
-        for rule, what, place, also in missed:
-            message = f"no test case makes this {what} fire"
+        for each in file.missed:
+            hint = f"add a case with by: [{each.rule.rpartition('/')[2]}]"
+            message = f"no test case makes this {each.what} fire"
             yield Finding(
-                kind="untested", place=place, message=message, hint=f"add a case with by: [{rule.rpartition('/')[2]}]",
-                rule=rule, also=also,
-            )  # fmt: skip
-
-
-def _testable(
-    file: forms.PolicyFile, material: Material
-) -> Iterator[tuple[str, str, Place, tuple[Place, ...]]]:
-    """Rule, what it is, where it stands, and where else a comment counts."""
-    for said in material.said:
-        if said.file is file:
-            yield said.id, said.kind, said.entry.place, (said.block.key.place,)
-    for block in file.blocks:
-        rules = [material.rules.rules_of(tool) for tool in material.rules.tools]
-        made = {cut.rule for each in rules for cut in each.cuts} | {
-            shown.rule for each in rules for shown in each.shown
-        }
-        for change in block.change:
-            name = id_of(file, block, f"change-{change.argument.text.replace('_', '-')}")
-            if name in made:
-                yield name, "change", change.argument.place, (block.key.place,)
-        if block.results is not None and (name := id_of(file, block, "results")) in made:
-            yield name, "result rule", block.results.place, (block.key.place,)
+                kind="untested", place=each.place, message=message, hint=hint, rule=each.rule, also=each.also
+            )
 
 
 def _unnamed(material: Material) -> Iterator[Finding]:
@@ -218,8 +194,6 @@ def _workflows(material: Material) -> Iterator[Finding]:
         count = len(workflow.tools)
         if not FEWEST_TOOLS <= count <= MOST_TOOLS:
             few = count < FEWEST_TOOLS
-            message = (
-                f"the workflow has {count} tools; {FEWEST_TOOLS} to {MOST_TOOLS} work best with an agent"
-            )
+            message = f"the workflow has {count} tool{'' if count == 1 else 's'}; {FEWEST_TOOLS} to {MOST_TOOLS} work best with an agent"
             hint = "is something read or done outside of it?" if few else "split it into two workflows"
             yield Finding(kind="workflow-tools", place=workflow.place, message=message, hint=hint)

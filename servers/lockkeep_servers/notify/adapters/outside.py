@@ -28,7 +28,7 @@ from lockkeep_servers.notify import port
 from lockkeep_servers.notify.adapters import effects
 from lockkeep_servers.notify.adapters.effects import Room, reference_of
 
-LAPSE_S = 90  # longer than a request of one who died, or a lost one, is under way, and than the history lags behind
+LAPSE_S = 90  # longer than any request takes, and than the service's history lags behind
 OPEN = ("started", "unknown")
 
 
@@ -109,9 +109,11 @@ class OutsideBoard:
         if (place is not None) == wanted:
             await self._database.write(lambda tx: self._done(tx, key, place))
         elif not runs and stored["at"] <= self._before():
-            await self._database.write(lambda tx: self._undone(tx, key))
+            await self._database.write(lambda tx: self._undone(tx, key, stored["images"]))
 
     def _runs(self, key: str, stored: Row) -> bool:
+        if stored["state"] != "started":
+            return False
         owner = _kept(stored).get("owner", "")
         return key in self._acting if owner == self._presence.name else self._presence.lives(owner)
 
@@ -225,9 +227,12 @@ class OutsideBoard:
             tx.run("cancel_posted", id=kept["message"], now=now)
         tx.run("settle_receipt", key=key, receipt=kept["receipt"])
 
-    def _undone(self, tx: Transaction, key: str) -> None:
+    def _undone(self, tx: Transaction, key: str, seen: str | None = None) -> None:
+        """Nothing was applied: neither this try, nor, if one was seen, any but that one."""
         stored = tx.row("find_receipt", key=key)
-        if stored is not None and tx.run("drop_receipt", key=key) and stored["tool"] == "post":
+        if stored is None or seen not in (None, stored["images"]):
+            return
+        if tx.run("drop_receipt", key=key) and stored["tool"] == "post":
             tx.run("drop_message", id=_kept(stored)["message"])
 
     def _doubt(self, tx: Transaction, key: str) -> None:

@@ -258,7 +258,7 @@ def read_slack(settings: Settings, channels: Mapping[str, str]) -> SlackChat:
 def _host(url: str) -> str:
     """Return the host of an address; empty if it is none."""
     try:
-        parts = urlsplit(url)
-        return parts.hostname or "" if parts.port != 0 else ""
+        host, _port = urlsplit(url).hostname, urlsplit(url).port  # a port that is none raises, too
     except ValueError:
         return ""
+    return host or ""

@@ -26,7 +26,7 @@ class Knowledge:
             self.full_text = self.database.write_now(_index)
 
     def search(self, ask: port.SearchKb) -> port.Articles:
-        words: list[str] = WORD.findall(ask.query)[:MOST_WORDS]  # as they are written: each index folds them itself
+        words: list[str] = WORD.findall(ask.query)[:MOST_WORDS]  # each index folds them itself
 
         def work(tx: Transaction) -> port.Articles:
             if self.full_text and words:

@@ -1,0 +1,203 @@
+"""The schemas for editors know exactly the keys that the readers know, and accept what the readers accept."""
+
+import ast
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+from tests.docs.pages import ROOT, Block, pages
+from tests.unit.policies.room import FOLDER, policy
+from tests.unit.policies.test_show import EVERYTHING, READ, VALUES
+
+from lockkeep.model import Json
+from lockkeep.policy import (
+    asking,
+    casefile,
+    entries,
+    figures,
+    gatewayfile,
+    manifest,
+    operations,
+    people,
+    queue,
+    schema,
+    simple,
+    triggers,
+    workflowfile,
+)
+from lockkeep.policy.bundle import read_folder
+from lockkeep.policy.positions import Problems, parse
+
+SHOWN: list[Block] = [block for page in pages() for block in page.blocks if block.language == "yaml" and block.directive != "not run"]  # fmt: skip
+SHIPPED = ROOT / "policies"
+STARTER = [path for path in sorted(SHIPPED.rglob("*.yaml")) if path.parent.name != "vendors"]
+TOP = {"policy": simple.TOP, "people": people.TOP, "gateway": gatewayfile.TOP, "manifest": manifest.TOP, "test": casefile.TOP, "workflow": workflowfile.TOP}  # fmt: skip
+INSIDE: list[tuple[str, str, Sequence[str]]] = [
+    ("policy", "$defs/asking", asking.KEYS), ("policy", "$defs/step", asking.STEP), ("policy", "$defs/allow", entries.ALLOW),
+    ("policy", "$defs/deny", entries.ENTRY), ("policy", "$defs/ask", (*entries.ENTRY, *asking.KEYS)), ("policy", "$defs/hand", entries.PEOPLE),
+    ("policy", "$defs/limit", entries.LIMITING), ("policy", "$defs/results", entries.RESULTS), ("policy", "$defs/undo", entries.UNDO),
+    ("policy", "$defs/block", simple.BLOCK), ("policy", "$defs/read", simple.READ), ("policy", "properties/applies_to", simple.APPLIES),
+    ("people", "properties/people/additionalProperties", people.PERSON), ("people", "properties/duties", people.DUTIES),
+    ("people", "properties/groups/additionalProperties/anyOf/1", people.GROUP),
+    ("gateway", "properties/integrations/additionalProperties", gatewayfile.ENTRY), ("gateway", "properties/agents/additionalProperties", gatewayfile.AGENT),
+    ("gateway", "properties/integrations/additionalProperties/properties/auth", gatewayfile.AUTH),
+    ("manifest", "properties/tools/additionalProperties", manifest.ENTRY),
+    ("manifest", "properties/tools/additionalProperties/properties/queue", queue.KEYS),
+    ("manifest", "properties/tools/additionalProperties/properties/operations/items", sorted(operations.ENTRY)),
+    ("test", "properties/given", casefile.GIVEN), ("test", "properties/cases/items", casefile.CASE),
+    ("test", "properties/callers/additionalProperties", casefile.CALLER), ("test", "properties/given/properties/result", casefile.RESULT), ("workflow", "properties/trigger", triggers.TRIGGER),
+    ("workflow", "properties/trigger/properties/webhook", triggers.WEBHOOK), ("workflow", "properties/trigger/properties/file", triggers.FILE),
+    ("workflow", "properties/steps/anyOf/0", workflowfile.STEP), ("workflow", "properties/steps/anyOf/0/properties/on", workflowfile.ON),
+    ("workflow", "properties/sequence/anyOf/0", workflowfile.SEQUENCE), ("workflow", "properties/end_state", workflowfile.END_STATE),
+    ("workflow", "properties/truth", workflowfile.TRUTH), ("workflow", "properties/truth/properties/map/anyOf/0", workflowfile.EFFECT),
+    ("workflow", "properties/promote", figures.PROMOTE), ("workflow", "properties/promote/properties/shadow", figures.SHADOW),
+    ("workflow", "properties/promote/properties/step", figures.NEXT), ("workflow", "properties/pause", figures.PAUSE),
+    ("workflow", "properties/baseline", figures.BASELINE), ("workflow", "properties/costs", figures.COSTS), ("workflow", "properties/benefits", figures.BENEFITS),
+    *((kind, "", keys) for kind, keys in TOP.items()),
+]  # fmt: skip
+
+
+def at(kind: str, path: str) -> Any:
+    found: Any = schema.schema(kind)
+    for step in path.split("/") if path else ():
+        found = found[int(step) if step.isdigit() else step]
+    return found
+
+
+def kind_of(text: str) -> str | None:
+    """What a file says that it is."""
+    said = yaml.safe_load(text)
+    return next(
+        (word for word in ("policy", "workflow", "manifest", "test", "gateway", "people") if word in said),
+        None,
+    )
+
+
+def wrong(kind: str, text: str) -> list[str]:
+    """What an editor would mark. The file is read as the gateway reads it."""
+    node = parse("x.yaml", text, Problems())
+    assert node is not None
+    checker = jsonschema_rs.validator_for(schema.schema(kind))
+    return [f"{error.instance_path}: {error.message}" for error in checker.iter_errors(manifest.plain(node))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "keys"), INSIDE, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_schema_has_exactly_the_keys_of_its_reader_each_with_a_sentence(
+    kind: str, path: str, keys: Sequence[str]
+) -> None:
+    found = at(kind, path)
+
+    assert sorted(found["properties"]) == sorted(keys)
+    assert found["additionalProperties"] is False
+    unsaid = [
+        key for key, part in found["properties"].items() if not part.get("description", "").endswith(".")
+    ]
+    assert unsaid == [], (
+        f"gateway/lockkeep/policy/*schema*.py: say what {', '.join(unsaid)} is, in one sentence"
+    )
+
+
+def test_every_reader_of_keys_has_its_schema() -> None:
+    """A new `Reader(…)` in the policy package brings a list of keys that no editor would know."""
+    known = {id(keys) for _, _, keys in INSIDE if isinstance(keys, tuple)}
+    modules = {module.__name__.rpartition(".")[2]: module for module in (asking, casefile, entries, figures, gatewayfile, manifest, people, simple, triggers, workflowfile)}  # fmt: skip
+    unknown: list[str] = []
+    for file, name in readers():
+        keys = getattr(modules.get(file), name, None)
+        unknown += [f"{file}.{name}"] if keys is None or id(keys) not in known else []
+    assert unknown == []
+    assert len(set(readers())) > 30
+
+
+def readers() -> Iterator[tuple[str, str]]:
+    """The file and the name of the tuple of every mapping that is read."""
+    for path in sorted((ROOT / "gateway" / "lockkeep" / "policy").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_reader = (
+                isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reader"
+            )
+            if is_reader and isinstance(node, ast.Call) and isinstance(node.args[3], ast.Name):
+                name = node.args[3].id
+                if name.isupper():
+                    yield path.stem, name
+
+
+@pytest.mark.parametrize("kind", schema.KINDS)
+def test_a_schema_is_one_itself(kind: str) -> None:
+    found = schema.schema(kind)
+    assert found["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema_rs.meta.validate(found)
+
+
+@pytest.mark.parametrize("path", STARTER, ids=lambda path: path.relative_to(SHIPPED).as_posix())
+def test_the_shipped_files_fit_their_schema_and_name_it_for_editors(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    kind = kind_of(text)
+    up = "../" if path.parent.name in ("tests", "workflows") else ""
+
+    assert kind is not None
+    assert wrong(kind, text) == []
+    assert text.splitlines()[0] == f"# yaml-language-server: $schema={up}.schemas/{kind}.json"
+
+
+def test_the_shipped_manifests_fit_their_schema() -> None:
+    folder = SHIPPED / "vendors"
+    found = {path.name: wrong("manifest", path.read_text(encoding="utf-8")) for path in folder.glob("*.yaml")}
+    assert len(found) > 5
+    assert {name: errors for name, errors in found.items() if errors} == {}
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=str)
+def test_what_the_pages_show_fits_its_schema(block: Block) -> None:
+    kind = kind_of(block.text)
+    if kind is not None:  # a page on servers shows other files, too
+        assert wrong(kind, block.text) == []
+
+
+def test_a_policy_that_says_everything_fits_the_schema() -> None:
+    assert wrong("policy", policy(EVERYTHING, read=READ).replace("tools:", VALUES + "tools:")) == []
+    assert wrong("gateway", FOLDER["gateway.yaml"]) == []
+    assert wrong("people", FOLDER["people.yaml"]) == []
+
+
+REFUND = policy("billing.refund: {allow: [lead], deny: [{when: b}], ask: [{from: [lead]}], limit: {up_to: 5 per hour}, undo: {who: [lead]}}")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "old", "new"),
+    [
+        ("policy", REFUND, "owner:", "ownr:"), ("policy", REFUND, "applies_to:", "apply_to:"), ("policy", REFUND, "agents:", "agent:"),
+        ("policy", REFUND, "allow:", "alow:"), ("policy", REFUND, "{when: b}", "{wen: b}"), ("policy", REFUND, "from:", "form:"),
+        ("policy", REFUND, "up_to:", "upto:"), ("policy", REFUND, "who:", "whom:"), ("policy", REFUND, "{when: b}", "{when: b, mode: observed}"),
+        ("policy", REFUND, "5 per hour", "5 per fortnight"), ("policy", REFUND, "lockkeep/v1", "lockkeep/v2"),
+        ("policy", REFUND, "{from: [lead]}", "{from: [lead], count: 9}"), ("policy", REFUND, "{when: b}", "{say: no}"),
+        ("gateway", FOLDER["gateway.yaml"], "in_process:", "inprocess:"), ("gateway", FOLDER["gateway.yaml"], "env:BILLING", "s3cret"),
+        ("gateway", FOLDER["gateway.yaml"], "owner: ana", "ownr: ana"), ("people", FOLDER["people.yaml"], "groups: [support]", "group: [support]"),
+        ("people", FOLDER["people.yaml"], "roles:", "role:"),
+    ],
+)  # fmt: skip
+def test_what_is_misspelt_is_marked(kind: str, text: str, old: str, new: str) -> None:
+    assert old in text
+    assert wrong(kind, text) == []
+    assert wrong(kind, text.replace(old, new)) != []
+
+
+def test_the_written_schemas_are_no_part_of_the_policy_set(tmp_path: Path) -> None:
+    for name, text in FOLDER.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    before = read_folder(tmp_path)
+
+    written = schema.write(tmp_path)
+
+    assert [path.relative_to(tmp_path).as_posix() for path in written] == [
+        f".schemas/{kind}.json" for kind in schema.KINDS
+    ]
+    assert read_folder(tmp_path) == before
+    found: Json = json.loads(written[0].read_text(encoding="utf-8"))
+    assert found == schema.schema("policy")
