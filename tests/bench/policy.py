@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from tests.unit.policies.room import ALL, FOLDER, TOOLS, call, lock
 
+from lockkeep.model import Allow
 from lockkeep.policy.bundle import PolicySet, load
 
 BLOCK = """\
@@ -35,13 +36,17 @@ def files(rules: int) -> dict[str, str]:
     blocks = max(1, rules // PER_BLOCK)
     names = ["billing.refund", *(f"billing.refund_{number}" for number in range(1, blocks))]
     copies = [
-        replace(ALL["billing.refund"], name=name, server_name=name[8:], exported=name.replace(".", "_"), pin=name)
+        replace(
+            ALL["billing.refund"], name=name, server_name=name[8:], exported=name.replace(".", "_"), pin=name
+        )
         for name in names[1:]
     ]
     found = {**FOLDER, "catalog.lock.json": lock([*TOOLS, *copies])}
     for start in range(0, blocks, 50):
         head = f"api: lockkeep/v1\npolicy: p{start}\nowner: lead\napplies_to: {{agents: [desk]}}\ntools:\n"
-        found[f"p{start}.yaml"] = head + "".join(BLOCK.format(tool=name) for name in names[start : start + 50])
+        found[f"p{start}.yaml"] = head + "".join(
+            BLOCK.format(tool=name) for name in names[start : start + 50]
+        )
     return found
 
 
@@ -53,7 +58,8 @@ async def decide(rules: PolicySet) -> float:
         raise LookupError(tool)
 
     for _ in range(200):
-        await rules.decide(wanted, never, telling=False)
+        said = await rules.decide(wanted, never, telling=False)
+        assert isinstance(said.verdict, Allow), said.verdict  # a fault would be quick, too
     start = time.process_time()
     for _ in range(CALLS):
         await rules.decide(wanted, never, telling=False)

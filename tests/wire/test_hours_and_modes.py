@@ -105,3 +105,11 @@ async def test_an_observing_rule_that_cannot_be_judged_denies_nobody(tmp_path: P
         facts = said(await home.call("shop.pay", PAY))
 
     assert facts["applied"] is True
+
+
+async def test_an_allow_that_names_only_hours_is_for_everybody_in_them(tmp_path: Path) -> None:
+    async with house(tmp_path, rules=rules("allow: {hours: mon-fri 08:00-18:00}")) as home:
+        fine = await at(home, FRIDAY)
+        closed = await at(home, FRIDAY + timedelta(days=1), "p2")
+
+    assert (fine["applied"], closed["code"]) == (True, "policy.not_allowed")

@@ -140,3 +140,12 @@ async def test_a_rule_for_an_operation_speaks_of_that_one_thing_only(tmp_path: P
     assert (read, asked["status"]) == ({"applied": True, "id": "t1"}, "pending_approval")
     assert asked["rules"] == ["shop/crm.update_deal/ask-1"]
     assert refused["code"] == "policy.not_allowed"
+
+
+async def test_what_a_block_says_of_answers_stays_with_its_operation(tmp_path: Path) -> None:
+    more = "    results: {hide: [id]}\n    undo: {who: [lead]}\n"
+    async with house(tmp_path, wide()) as home:
+        await home.rules(rules=KEYED.replace("    ask: {from: [lead]}\n", more))
+        read, updated = await manage(home, "deals", "read"), await manage(home, "deals", "update")
+
+    assert (read, updated) == ({"applied": True, "id": "t1"}, {"applied": True})

@@ -79,12 +79,14 @@ class Askings:
             if path not in people.persons:
                 hint = nearest(path, people.persons)
                 self.block.all.say(text, f"there is no person '{path}'", hint, code="unknown-name")
+        elif kind in ("person", "manager-of") and not path.strip():
+            self.block.all.say(text, f"'{text.text}' names no field", f"{kind}:FIELD, as in {kind}:owner_id")
         elif kind in ("person", "manager-of"):
             code = self._code(text, path, len(kind) + 1)
             if code is not None and code.type.kind not in ("text", "any"):
-                self.block.all.say(
-                    text, f"'{path}' is {code.type}; an account is text", tool=self.block.tool.name
-                )
+                message, hint = f"'{path}' is {code.type}; an account is text", "name a field that holds one"
+                offset = len(kind) + 1
+                self.block.all.say(text, message, hint, offset=offset, tool=self.block.tool.name)
             return (
                 None if code is None else Someone(code, self._integration(code), manager=kind == "manager-of")
             )

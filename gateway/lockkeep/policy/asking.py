@@ -32,6 +32,10 @@ def asking(inner: Reader) -> forms.Asking:
 
 def inside(node: Node, what: str, problems: Problems) -> forms.Asking:
     """`ask: {from: [group]}` inside a limit, an undo or a look-up."""
+    if not isinstance(node, Mapping):
+        message = f"{what} is {node.kind}; it says whom to ask, and how"
+        problems.add(node.place, message, "write {from: [GROUP]}")
+        return forms.Asking(place=node.place)
     return asking(Reader(node, what, problems, KEYS))
 
 
@@ -65,9 +69,13 @@ def _escalate(node: Node | None, problems: Problems) -> tuple[tuple[float, tuple
         return ()
     found: list[tuple[float, tuple[Text, ...]]] = []
     for item in node.items if isinstance(node, Listing) else (node,):
+        if not isinstance(item, Mapping):
+            message = f"a step of escalate is {item.kind}; it says after what time, and to whom"
+            problems.add(item.place, message, "escalate: [{after: 4h, to: [GROUP]}]")
+            continue
         step = Reader(item, "a step of escalate", problems, STEP)
         after, to = step.seconds("after"), step.need("to")
-        if isinstance(item, Mapping) and step.need("after") is None:
+        if step.need("after") is None:
             continue
         if after is None or to is None:
             continue
@@ -80,8 +88,9 @@ def _escalate(node: Node | None, problems: Problems) -> tuple[tuple[float, tuple
 def _slack(text: Text | None, problems: Problems) -> Money | Literal["all"] | None:
     if text is None or text.text == "all":
         return "all" if text else None
+    before = len(problems.found)
     found = constants.amount(text, problems)
-    if isinstance(found, Money):
-        return found
+    if isinstance(found, Money) or len(problems.found) > before:
+        return found if isinstance(found, Money) else None
     problems.add(text.place, f"slack_up_to: '{text.text}' is no amount of money", "write 200 EUR, or all")
     return None

@@ -1,10 +1,11 @@
 """A policy set: every file of the policies folder, read, checked and compiled together, or not at all."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from lockkeep.errors import BadPolicySet
@@ -65,6 +66,10 @@ class PolicySet:
     observe_until: date | None = None  # the last day on which most rules only observe
 
     @cached_property
+    def _users(self) -> dict[tuple[str, frozenset[str]], Env]:
+        return {}
+
+    @cached_property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.gateway.zone)
 
@@ -113,13 +118,13 @@ class PolicySet:
 
     def env(self, call: ToolCall) -> Env:
         """What the names in conditions stand for, but for look-ups."""
-        person = self.people.persons.get(call.user)
+        amount = (
+            Money(call.amount.minor, call.amount.currency)
+            if call.amount
+            else self.effects_of(call.tool).within(call.operation).money(call.arguments)
+        )
         about: Env = {
-            "user": {
-                "id": call.user,
-                "roles": sorted(call.roles),
-                "manager": person.manager if person else None,
-            },
+            "user": self._user(call.user, call.roles),
             "agent": call.agent,
             "host": call.host,
             "tool": {
@@ -131,18 +136,23 @@ class PolicySet:
             "run": {"id": call.run, "step": call.step} if call.run else None,
             "now": call.at.astimezone(self.zone),
             "subject": call.subject,
+            "amount": amount,
         }
-        amount = (
-            Money(call.amount.minor, call.amount.currency)
-            if call.amount
-            else self.effects_of(call.tool).within(call.operation).money(call.arguments)
-        )
-        return {"args": dict(call.arguments), "call": {**about, "amount": amount}, "read": {}}
+        return {"args": dict(call.arguments), "call": about, "read": {}}
+
+    def _user(self, user: str, roles: frozenset[str]) -> Env:
+        """One mapping for each caller: nobody changes it."""
+        found = self._users.get((user, roles))
+        if found is None:
+            person = self.people.persons.get(user)
+            manager = person.manager if person else None
+            found = self._users[user, roles] = {"id": user, "roles": sorted(roles), "manager": manager}
+        return found
 
     def effects_of(self, tool: str) -> Effects:
         return self.effects.get(tool, Effects())
 
-    async def decide(
+    def decide(
         self,
         call: ToolCall,
         look_up: engine.LookUp,
@@ -151,10 +161,10 @@ class PolicySet:
         taken: Taken = nothing_taken,
         telling: bool = True,
         changes: bool = True,
-    ) -> engine.Decision:
+    ) -> Coroutine[Any, Any, engine.Decision]:
         """The verdict. `given` stands in for look-ups, `taken` for what others hold of a limit."""
         index = self.indexes.get(call.tool) or NOTHING_SAID
-        return await engine.decide(
+        return engine.decide(
             call,
             index,
             self.env(call),

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 
 from lockkeep.model import Allow, Demand, Deny, Divert, RequireApproval, Share, Verdict, stamp
 from lockkeep.policy import runtime
@@ -20,6 +21,8 @@ def denied(course: Course) -> Deny | None:
     for rule in course.fired:
         if rule.kind == "deny":
             return _said(rule, course)
+    if not course.errors:
+        return None
     for rule, error in sorted(course.errors, key=lambda each: each[1].lookup is None):
         if _asks_instead(rule, error, course) is None:
             return _broken(rule, error)
@@ -75,7 +78,8 @@ def not_allowed(course: Course) -> Deny:
 
 
 def combined(course: Course) -> Verdict:
-    demands = [demand for rule, error in course.errors if (demand := _asks_instead(rule, error, course))]
+    instead = [_asks_instead(rule, error, course) for rule, error in course.errors] if course.errors else ()
+    demands = [demand for demand in instead if demand is not None]
     hands = [rule for rule in course.fired if rule.kind == "people"]
     for rule in course.fired:
         if rule.counted is not None:
@@ -182,15 +186,21 @@ def _share(rule: Rule, course: Course) -> Share:
         raise Denied(_broken(rule, EvalError("it counts nothing")))
     env = course.env_of(rule)
     try:
-        keys = [runtime.shown(runtime.needed(code.run(env), code.label)) for code in counted.keys]
+        values = zip(counted.for_whom, counted.keys, strict=True)
+        keys = [runtime.shown(runtime.needed(run(env), code.label)) for run, code in values]
         most, units, currency = _units(counted.most, counted.of, env)
     except EvalError as error:
         raise Denied(_broken(rule, error)) from None
     since, slides, ends = window(counted.window, course.call.at, course.room.zone)
     return Share(
-        rule=rule.id, key=json.dumps([*keys, currency] if currency else keys), most=most, units=units, since=since,
+        rule=rule.id, key=_joined((*keys, currency) if currency else tuple(keys)), most=most, units=units, since=since,
         window=slides, ends=ends, text=counted.text,
     )  # fmt: skip
+
+
+@lru_cache(4096)
+def _joined(keys: tuple[str, ...]) -> str:
+    return json.dumps(keys)
 
 
 def _units(most: int | Money | Table, of: Code | None, env: Env) -> tuple[int, int, str]:

@@ -106,7 +106,7 @@ def _table(name: str, node: Mapping, problems: Problems) -> Table | None:
     before = len(problems.found)
     for key, value in node.entries:
         if key.text not in CODES:
-            close = nearest(key.text.upper(), CODES)
+            close = _meant(key.text.upper())
             hint = close if close.startswith("did") else "currencies are ISO 4217 codes, as in EUR"
             problems.add(key.place, f"'{key.text}' is no currency", hint)
             continue
@@ -124,3 +124,9 @@ def _table(name: str, node: Mapping, problems: Problems) -> Table | None:
     if not node.entries:
         problems.add(node.place, f"the table '{name}' is empty", "{EUR: 100, USD: 110.50}")
     return None if len(problems.found) > before else Table(name, entries)
+
+
+def _meant(code: str) -> str:
+    """The currency that was probably meant: with the same letters first, as UDS is USD."""
+    turned = [each for each in CODES if sorted(each) == sorted(code)]
+    return f"did you mean {turned[0]}?" if len(turned) == 1 else nearest(code, CODES)

@@ -6,7 +6,7 @@ from lockkeep.policy import asked, forms
 from lockkeep.policy.check import Checker
 from lockkeep.policy.checked import Scope
 from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.parser import parse
+from lockkeep.policy.parser import names_in, parse
 from lockkeep.policy.positions import Text, nearest
 from lockkeep.policy.rules import Applies, Asked, Condition, Cut, Shown, TakenBack
 from lockkeep.policy.runtime import Money, Table
@@ -54,10 +54,10 @@ class Extras:
             return None
         money = isinstance(most, Money | Table)
         if kind.kind != ("money" if money else "number"):
-            message, hint = (
-                f"'{name}' is {kind}; it cannot be cut to {most}",
-                "numbers and amounts can be cut",
-            )
+            message = f"'{name}' is {kind}; it cannot be cut to {most}"
+            hint = "numbers and amounts can be cut"
+            if kind.kind == "money":
+                hint = f"write the currency: at_most {most} EUR"
             self.one.all.say(change.most, message, hint, tool=self.one.tool.name)
             return None
         tree = parse(f"args.{name}")
@@ -77,7 +77,9 @@ class Extras:
             return found
         if change.bound in values:
             self.one.all.say(
-                change.most, f"'{change.bound}' is no number and no amount", "name another value"
+                change.most,
+                f"'{change.bound}' is no number and no amount",
+                "a maximum is a number, an amount or a table",
             )
         else:
             hint = nearest(change.bound, values) or "write it under values:"
@@ -90,12 +92,8 @@ class Extras:
             return ()
         kind, at = of_answer(self.one.tool.output or {}), form.at.within(self.one.at)
         scope = with_result(self.scope, kind)
-        withhold, _ = self.one.conditions(form.withhold, scope)
-        flag, _ = self.one.conditions(form.flag, scope)
-        for condition, text in zip((*withhold, *flag), (*form.withhold, *form.flag), strict=False):
-            if condition.code.reads:
-                message = "a result rule looks nothing up"
-                self.one.all.say(text, message, "use result and the arguments", tool=self.one.tool.name)
+        withhold, _ = self.one.conditions(self._without_look_ups(form.withhold), scope)
+        flag, _ = self.one.conditions(self._without_look_ups(form.flag), scope)
         hide = tuple(text.text for text in form.hide)
         for text in form.hide:
             self._field(text, kind)
@@ -107,6 +105,27 @@ class Extras:
                 rule, self.one.applies, hide, form.detect, withhold, flag, at.mode, at.until, self.one.operation
             ),
         )  # fmt: skip
+
+    def _without_look_ups(self, texts: tuple[Text, ...]) -> tuple[Text, ...]:
+        """The conditions that speak of the call and its answer alone; of the others it is told that they do not."""
+        left: list[Text] = []
+        for text in texts:
+            facts = [".".join(path) for path in _paths(text.text) if self._is_look_up(path)]
+            if facts:
+                message, hint = (
+                    f"a result rule looks nothing up, as '{facts[0]}' is",
+                    "use result and the arguments",
+                )
+                self.one.all.say(text, message, hint, tool=self.one.tool.name)
+            else:
+                left.append(text)
+        return tuple(left)
+
+    def _is_look_up(self, path: tuple[str, ...]) -> bool:
+        """By its long form, or by a bare name that means nothing else here."""
+        first, *_ = path
+        meanings = {root.path for root in self.scope.names.get(first, ())}
+        return first == "read" or (first in self.scope.reads and len(meanings) == 1)
 
     def _field(self, text: Text, kind: Type) -> None:
         """A field to hide is one of the answer's, in this tool or in another of the block."""
@@ -138,3 +157,11 @@ class Extras:
                 self.one.operation,
             ),
         )
+
+
+def _paths(text: str) -> list[tuple[str, ...]]:
+    """The names a condition speaks of; one that cannot be read is told elsewhere."""
+    try:
+        return sorted(names_in(parse(text)))
+    except Unreadable:
+        return []

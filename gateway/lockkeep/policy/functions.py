@@ -82,6 +82,7 @@ def _size(checker: Checks, tree: Call, scope: Scope) -> Code:
         of.reads,
         parts=(of,),
         label=f"size({of.label})",
+        op="size",
     )
 
 
@@ -139,7 +140,7 @@ def _search(checker: Checks, tree: Call, of_tree: Tree, scope: Scope) -> Code:
     def run(env: Env) -> bool:
         return test(runtime.bounded(of.run(env)), runtime.bounded(what.run(env)))
 
-    return Code(BOOL, run, tree.at, of.reads | what.reads, parts=(of, what))
+    return Code(BOOL, run, tree.at, of.reads | what.reads, parts=(of, what), op=tree.name)
 
 
 def _loop(checker: Checks, tree: Call, of_tree: Tree, scope: Scope) -> Code:

@@ -9,7 +9,7 @@ from itertools import count
 from typing import cast
 
 from lockkeep.policy.checked import Code, Run
-from lockkeep.policy.runtime import Money, Value
+from lockkeep.policy.runtime import LONGEST, Money, Value
 
 PLAIN: dict[str, type] = {"text": str, "bool": bool, "number": int}
 COMPARED = ("==", "!=", "<", "<=", ">", ">=")
@@ -32,6 +32,8 @@ class _Writer:
             "__builtins__": {},
             "Money": Money,
             "int": int,
+            "str": str,
+            "len": len,
         }  # what the text may speak of
         self._temporary, self._constant, self._called = count(), count(), count()
 
@@ -50,6 +52,10 @@ class _Writer:
                 return f"({left} {code.op} {right})"
             case "in":
                 return self._among(code)
+            case "startsWith" | "endsWith" | "contains":
+                return self._searched(code)
+            case "size":
+                return self._size(code)
             case op if op in COMPARED:
                 return self._compared(code)
             case _:
@@ -100,6 +106,24 @@ class _Writer:
         if item.type.kind != "text" or not words or not all(isinstance(word, str) for word in words):
             return self._call(code.run)
         return f"({self.expression(item)} in {self._bind(frozenset(words))})"
+
+    def _searched(self, code: Code) -> str:
+        """A literal in an argument, if that is text of a bearable length."""
+        of, what = code.parts
+        if of.op != "field" or of.path is None or of.path[0] != "args" or not what.literal:
+            return self._call(code.run)
+        name, literal = self._next("t"), self._bind(what.value)
+        test = f"{literal} in {name}" if code.op == "contains" else f"{name}.{code.op.lower()}({literal})"
+        there = f"({name} := A.get({of.path[1]!r})).__class__ is str and len({name}) <= {LONGEST}"
+        return f"({test} if {there} else {self._call(code.run)})"
+
+    def _size(self, code: Code) -> str:
+        of = code.parts[0]
+        if of.op != "field" or of.path is None or of.path[0] != "args" or of.type.kind != "text":
+            return self._call(code.run)
+        name = self._next("t")
+        there = f"({name} := A.get({of.path[1]!r})).__class__ is str"
+        return f"(len({name}) if {there} else {self._call(code.run)})"
 
     def _call(self, run: Run) -> str:
         name = f"F{next(self._called)}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from lockkeep.policy.positions import Problems, Text
+from lockkeep.policy.positions import Problems, Text, nearest
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY = "|".join(DAYS)
@@ -13,6 +13,7 @@ TEXT = re.compile(
     rf"(?P<no>not +)?(?P<days>(?:{DAY})(?:-(?:{DAY}))?(?: *, *(?:{DAY})(?:-(?:{DAY}))?)*)?"
     r" *(?:(?P<start>[0-9]{1,2}:[0-9]{2}) *- *(?P<end>[0-9]{1,2}:[0-9]{2}))?"
 )
+WORD, CLOCK = re.compile(r"[a-zäöüß]+"), re.compile(r"[0-9]{1,2}:[0-9]{2}")
 HINT = "write mon-fri 08:00-18:00, sat-sun, or not mon-fri 08:00-18:00"
 WEEK = 7 * 24 * 60
 FARTHEST = 9  # days ahead that an opening is looked for: one week, and a day on each side
@@ -82,13 +83,20 @@ def hours_of(texts: Iterable[Text], problems: Problems) -> Hours:
 
 def window_of(text: Text, problems: Problems) -> Window | None:
     """The window, or None and what is wrong with it."""
+    wrong = next((word for word in WORD.findall(text.text.lower()) if word not in (*DAYS, "not")), None)
+    if wrong is not None:
+        close = nearest(wrong, DAYS)
+        hint = close if close.startswith("did") else f"days: {', '.join(DAYS)}"
+        problems.add(text.place, f"'{wrong}' is no day of the week", hint)
+        return None
     match = TEXT.fullmatch(text.text.strip().lower())
     if match is None or not (match["days"] or match["start"]):
         problems.add(text.place, f"'{text.text}' are no hours", HINT)
         return None
     start, end = _minute(match["start"] or "0:00"), _minute(match["end"] or "24:00")
     if start is None or end is None or start == 24 * 60:
-        problems.add(text.place, f"'{text.text}' holds no time of day", "hours go from 00:00 to 24:00")
+        time = next(each for each in CLOCK.findall(text.text) if _minute(each) in (None, 24 * 60))
+        problems.add(text.place, f"'{time}' is no time of day here", "hours go from 00:00 to 24:00")
         return None
     if start == end:
         problems.add(

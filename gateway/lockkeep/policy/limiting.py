@@ -82,7 +82,7 @@ class Limits:
             return code
         except Unreadable as error:
             at = entry.text.text.find(path)
-            message = error.message if entry.of else f"this call has no amount to sum ({error.message})"
+            message = error.message if entry.of else "this call has no amount to sum"
             hint = error.hint if entry.of else "write 5000 EUR of FIELD per day"
             self.block.all.say(entry.text, message, hint, offset=max(at, 0), tool=self.block.tool.name)
             return None
@@ -92,13 +92,15 @@ class Limits:
         tree = parse(NAMED.get(key, key))
         try:
             code = Checker().maybe(tree, lenient(self.scope, tree))
-            if code.type.kind in ("list", "object") or code.reads:
-                hint = f"per {', '.join(KEYS)}, or an argument"
+            hint = f"per {', '.join(KEYS)}, or an argument"
+            if code.reads:
+                raise Unreadable(0, f"a limit is not counted per fact of a look-up, as '{key}' is", hint)
+            if code.type.kind in ("list", "object"):
                 raise Unreadable(0, f"a limit is counted per plain value, '{key}' is {code.type}", hint)
             return code
         except Unreadable as error:
             names = {*KEYS, *self.scope.names} - {"args", "call", "read", "now", "values"}
-            hint = nearest(key, names) if key not in names else error.hint
+            hint = nearest(key, names) if key not in names and "." not in key else error.hint
             at = entry.text.text.index(f" {key}", entry.text.text.index(entry.window)) + 1
             self.block.all.say(entry.text, error.message, hint, offset=at, tool=self.block.tool.name)
             return None

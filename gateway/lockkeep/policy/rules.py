@@ -107,7 +107,7 @@ class Asked:
         return frozenset[str]().union(*(code.reads for code in codes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Counted:
     """A limit's number, window and keys. What is summed: `of`, or nothing for a number of calls."""
 
@@ -118,6 +118,11 @@ class Counted:
     text: str
     full: Asked | None = None  # who may let it pass when it is full
     to: tuple[str, ...] = ()  # or who takes over then
+
+    @cached_property
+    def for_whom(self) -> tuple[Run, ...]:
+        """The keys as generated functions."""
+        return tuple(generated([code]) for code in self.keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -360,8 +360,8 @@ def _flow(value: Json) -> str:
         return "{" + ", ".join(f"{_key(key)}: {_flow(part)}" for key, part in value.items()) + "}"
     if is_array(value):
         return "[" + ", ".join(map(_flow, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
 
 
 def _key(key: str) -> str:
-    return key if PLAIN.fullmatch(key) and key not in ("null", "true", "false", "y", "n") else json.dumps(key)
+    return key if PLAIN.fullmatch(key) and key.lower() not in ("null", "true", "false") else json.dumps(key)

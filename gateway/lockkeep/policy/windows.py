@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 SLIDING = {"minute": 60.0, "hour": 3600.0, "24 hours": 86400.0, "7 days": 604800.0}
+BACK = {name: timedelta(seconds=seconds) for name, seconds in SLIDING.items()}
 
 
 def window(name: str, now: datetime, zone: ZoneInfo) -> tuple[datetime, float | None, datetime | None]:
     """Since when calls count; how long it slides, or when the calendar's window ends."""
     if name in SLIDING:
-        return now - timedelta(seconds=SLIDING[name]), SLIDING[name], None
+        return now - BACK[name], SLIDING[name], None
     start = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if name == "week":
         start -= timedelta(days=start.weekday())

@@ -1,11 +1,16 @@
-"""Y13: replay, on generated traffic; what it reports, and what it says of calls it cannot decide."""
+"""Y13: replay, on generated traffic; what is found again by its question, and what is not."""
 
+import io
+import sys
 from pathlib import Path
 from time import process_time
 
 import pytest
+from tests.unit.policies import room
 from tests.unit.policies.traffic import FILES, desk
 
+from lockkeep.cli.replay import told
+from lockkeep.policy.recalled import Memory
 from replaying import again, agree
 
 
@@ -16,18 +21,56 @@ async def test_six_hundred_generated_calls_are_decided_as_they_were(tmp_path: Pa
         found = again(place.ledger.store.path, FILES)
 
     agree(found)
-    assert len(found) > 550
+    assert len(found) == 600
+    assert {each.word for each in found} == {"allowed", "asks", "people", "denied"}
 
 
 @pytest.mark.full
 @pytest.mark.promise("P6")
 async def test_ten_thousand_generated_calls_are_decided_as_they_were_in_ten_seconds(tmp_path: Path) -> None:
     with desk(tmp_path, seed=11) as place:
-        while place.ledger.store.read.all("calls_past_count", since="2020")[0]["n"] < 10_000:
+        for _ in range(10_000):
             await place.call()
         began = process_time()
         found = again(place.ledger.store.path, FILES)
         took = process_time() - began
 
     agree(found)
+    assert len(found) == 10_000
     assert took < 10
+
+
+DENY = "crm.assign:\n  allow: anyone\n  deny: {when: lead.id == 'x'}"
+ASKED = '["crm.get", {"id": "l", "kind": "lead"}]'
+
+
+def test_an_answer_is_found_by_its_question_whatever_the_look_up_is_called_now() -> None:
+    rules = room.rules(room.policy(DENY.replace("lead", "it"), read='it: crm.get(id=id, kind="lead")'))
+    memory = Memory({ASKED: room.A_LEAD})
+    call = room.call(rules, "crm.assign", kind="lead", id="l", owner="o")
+    other = room.call(rules, "crm.assign", kind="lead", id="m", owner="o")
+
+    assert memory.of(rules, call).get("it") == room.A_LEAD
+    assert memory.of(rules, other).get("it") is None
+    assert memory.unanswered == {'["crm.get", {"id": "m", "kind": "lead"}]'}
+
+
+def test_one_name_for_two_questions_has_no_answer_rather_than_a_wrong_one() -> None:
+    first = room.policy(DENY, read='lead: crm.get(kind="lead", id=id)')
+    second = room.policy(DENY, read='lead: crm.get(kind="lead", id=owner)', name="second")
+    rules = room.rules(first, second)
+    both = room.call(rules, "crm.assign", kind="lead", id="l", owner="o")
+    same = room.call(rules, "crm.assign", kind="lead", id="l", owner="l")
+
+    assert Memory({ASKED: room.A_LEAD}).of(rules, both).get("lead") is None
+    assert Memory({ASKED: room.A_LEAD}).of(rules, same).get("lead") == room.A_LEAD
+
+
+def test_a_long_replay_says_on_a_terminal_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert len(list(told(range(600), 600))) == 600  # pyright: ignore[reportArgumentType] - any calls
+
+    assert "500 of 600 calls replayed" in screen.getvalue()
+    assert screen.getvalue().endswith("\r")

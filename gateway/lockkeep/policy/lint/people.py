@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lockkeep.policy.forms import Ask, Asking, Limit
 from lockkeep.policy.lint.material import Finding, Material, id_of, named
 from lockkeep.policy.positions import Place
+from lockkeep.policy.reads import EXPIRES
 
 DYNAMIC = ("person:", "manager-of:")
 
@@ -30,6 +31,7 @@ def asked(material: Material) -> Iterator[Finding]:
     for question in _questions(material):
         yield from _few(question, material)
         yield from _without_hours(question, material)
+        yield from _too_late(question)
     for said in material.of_kind("ask"):
         entry = said.entry
         if isinstance(entry, Ask) and entry.asking.confirm and not (entry.asking.each or entry.asking.any_of):
@@ -59,7 +61,10 @@ def _few(question: Question, material: Material) -> Iterator[Finding]:
     """Nobody agrees to their own call, and people are away: one more than needed must be there."""
     form = question.asking
     names = [text.text for text in (*form.each, *form.any_of)]
-    if not names or any(name.startswith(DYNAMIC) for name in names):
+    alone = (
+        len(material.rules.people.persons) < 2
+    )  # before anybody else is written down, every ask would be one
+    if alone or not names or any(name.startswith(DYNAMIC) for name in names):
         return
     places = _places(form, material)
     there = set[str]().union(*places)
@@ -123,3 +128,14 @@ def _without_hours(question: Question, material: Material) -> Iterator[Finding]:
         message = f"{named(groups)} has no working hours, so nights and weekends count until this expires"
         hint = "give the group hours in people.yaml, or write clock: always"
         yield question.finding("no-hours", message, hint)
+
+
+def _too_late(question: Question) -> Iterator[Finding]:
+    """A step that comes when the approval has expired; one for a person who may be nobody is taken at once."""
+    form = question.asking
+    last = form.expires or EXPIRES
+    if any(text.text.startswith(DYNAMIC) for text in (*form.each, *form.any_of)):
+        return
+    if any(after >= last for after, _ in form.escalate):
+        message = f"a step of escalate never comes: this expires after {last / 3600:g} hours"
+        yield question.finding("never-fires", message, "write a later expires, or an earlier step")

@@ -69,13 +69,17 @@ def _beyond(material: Material) -> Iterator[Finding]:
 
 
 def _gaps(material: Material) -> Iterator[Finding]:
-    """A deny for some callers of a writing tool, which a second file allows to others without it."""
+    """A guard on what others allow, for some callers of a writing tool, and a file that allows it to callers beyond.
+
+    A deny beside an allow of its own file says what that file's own agents may do, and guards nothing else.
+    """
     for said in material.of_kind("deny"):
         gaps: dict[str, list[str]] = {}
         for tool, rule in said.enforced.items():
-            if material.risk(tool) == "read":
-                continue
             rules = material.about(tool)
+            own = any(each.kind == "allow" and each.file == rule.file for each in rules)
+            if own or material.risk(tool) == "read":
+                continue
             for allow in rules:
                 if allow.kind == "allow" and allow.mode == "enforce" and _walks_around(allow, rule, rules):
                     gaps.setdefault(allow.file, []).append(tool)
