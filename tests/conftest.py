@@ -9,14 +9,27 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-BACKENDS = Path(__file__).with_name("backends")
+HERE = Path(__file__).parent
+BACKENDS = HERE / "backends"
+TABLES = (
+    HERE / "wire",
+    HERE / "crash",
+    *(HERE / "unit" / name for name in ("client", "servers", "upstream")),
+)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Real back ends take their time: they run in full."""
+    """Real back ends take their time: they run in full. So do the many cases of one table, of which two stay quick."""
+    tables: dict[str, list[pytest.Item]] = {}
     for item in items:
         if BACKENDS in item.path.parents:
             item.add_marker(pytest.mark.full)
+        elif any(folder in item.path.parents for folder in TABLES) and "[" in item.nodeid:
+            tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in tables.values():
+        for case in cases[1:-1]:
+            case.add_marker(pytest.mark.full)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -14,7 +14,8 @@ from lockkeep.upstream.send import idempotency_argument
 
 logger = logging.getLogger(__name__)
 TRIES = 5
-PAUSE = timedelta(seconds=3)  # times the number of tries: five of them last 45 seconds
+PAUSE = timedelta(seconds=3)  # times the number of tries: five of them last 30 seconds
+LONGEST = timedelta(minutes=5)  # that a receipt may ask us to wait
 SETTLE_AFTER_S = 30.0
 Proof = Literal["applied", "not_applied", "open"]
 Read = Callable[[Tool, Mapping[str, Json], float], Awaitable[Json]]
@@ -52,7 +53,7 @@ class Reconciler:
         if proof == "open" and row["tries"] + 1 >= TRIES:
             await self._to_people(row, f"The receipt did not decide in {TRIES} tries.")
         elif proof == "open":
-            await self._later(row)
+            await self._later(row, answer)
         else:
             await self._settle(row, proof, answer, f"The receipt says: {proof.replace('_', ' ')}.")
 
@@ -94,8 +95,12 @@ class Reconciler:
         await self.ledger.store.write(work)
         self.ledger.events.settled(row["id"])
 
-    async def _later(self, row: Row) -> None:
-        next_try = stamp(self.ledger.clock() + PAUSE * (row["tries"] + 1))
+    async def _later(self, row: Row, answer: Json) -> None:
+        """The next try waits longer each time, and as long as the receipt itself says."""
+        said: Json = answer.get("retry_after_s") if is_object(answer) else None
+        asked = said if isinstance(said, int | float) and not isinstance(said, bool) and said > 0 else 0
+        pause = max(PAUSE * (row["tries"] + 1), min(timedelta(seconds=asked), LONGEST))
+        next_try = stamp(self.ledger.clock() + pause)
         await self.ledger.store.write(
             lambda tx: tx.run(
                 "call_try_later", id=row["id"], next_try=next_try, reason="The receipt is still open."

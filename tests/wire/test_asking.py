@@ -183,3 +183,12 @@ async def test_a_look_up_that_fails_may_ask_instead_of_refusing_and_never_allows
     assert fine["applied"] is True
     assert (facts["status"], facts["approvers"]) == ("pending_approval", ["finance"])
     assert "could not be read" in facts["reason"]
+
+
+async def test_only_the_place_of_somebody_unknown_is_filled_by_the_next_step(tmp_path: Path) -> None:
+    asking = "{from: [person:thing.owner, finance], escalate: [{after: 4h, to: [lead]}]}"
+    async with house(tmp_path, rules=ask(asking), people=KNOWN) as home:
+        home.shop.things |= {"p1": {"id": "p1", "owner": "rep_7"}, "p2": {"id": "p2", "owner": "nobody"}}
+        known, unknown = await parked(home), await parked(home, {**PAY, "id": "p2"})
+
+    assert (known["approvers"], unknown["approvers"]) == (["user:bo", "finance"], ["lead", "finance"])

@@ -145,7 +145,6 @@ COMMANDS: dict[str, tuple[Words, int, type]] = {  # arguments, exit code, what t
     "policy rollback": (("--reason", "x"), 0, dict),
     "policy show": ((), 0, list),
     "policy diff": ((), 1, dict),
-    "policy schema": ((), 0, dict),
     "policy lint": ((), 0, list),
     "policy simulate": (("--role", "sales", "--agent", "lead-router"), 0, list),
     "policy replay": ((), 0, dict),
@@ -170,7 +169,7 @@ COMMANDS: dict[str, tuple[Words, int, type]] = {  # arguments, exit code, what t
     "audit verify": ((), 0, dict),
     "audit tail": ((), 0, list),
 }
-WITHOUT_JSON = {"serve", "server", "approvals watch"}
+WITHOUT_JSON = {"serve", "server", "approvals watch", "policy schema"}  # the last prints JSON only
 
 
 def leaves(group: Any, path: str = "") -> Generator[str]:

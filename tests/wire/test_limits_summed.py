@@ -37,10 +37,8 @@ async def outcome(home: House, arguments: dict[str, Any]) -> str:
 
 async def test_money_is_summed_for_each_currency_of_the_table(tmp_path: Path) -> None:
     async with house(tmp_path, rules=rules("daily per day")) as home:
-        found = [
-            await outcome(home, pay(*each))
-            for each in ((1, 60), (2, 50), (3, 40), (4, 110, "USD"), (5, 1, "USD"))
-        ]
+        wanted = ((1, 60, "EUR"), (2, 50, "EUR"), (3, 40, "EUR"), (4, 110, "USD"), (5, 1, "USD"))
+        found = [await outcome(home, pay(*each)) for each in wanted]
 
     assert found == ["done", "policy.limit", "done", "done", "policy.limit"]
 

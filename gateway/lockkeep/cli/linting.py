@@ -42,7 +42,7 @@ def lint(
     found = findings(loaded, _today(loaded), since=_since(files), fired=fired)
     tell(found, files, where, form)
     if form is Format.text:
-        say(f"{len(found)} finding{'' if len(found) == 1 else 's'} in {len(files)} files.")
+        say(f"{len(found)} warning{'' if len(found) == 1 else 's'} in {len(files)} files.")
     if found and strict:
         raise typer.Exit(1)
 
@@ -94,11 +94,11 @@ def _since(files: Mapping[str, str]) -> dict[str, date] | None:
     if not watching:
         return {}
     with suppress(NotFound), here() as place:
-        return _observed_since(place, watching)
+        return observed_since(place, watching)
     return None
 
 
-def _observed_since(place: Here, watching: set[str]) -> dict[str, date]:
+def observed_since(place: Here, watching: set[str]) -> dict[str, date]:
     """Back through the sets that were in force, as long as the rule only observed."""
     found: dict[str, date] = {}
     for row in place.store.read.all("generations_list", count=FARTHEST):

@@ -132,8 +132,10 @@ def _named(rule: Rule, asked: Asked, course: Course) -> Demand:
         reason = f"People must agree, but nobody is known for {', '.join(unknown)}."
         fix = "Tell whoever keeps people.yaml: the account belongs to nobody there."
         raise Denied(Deny("policy.no_approver", reason, fix, "no", rule.id))
-    first = demand.escalate[0][1] if demand.escalate else ()
-    swapped = {name: named.get(name, first[0] if first else name) for name in (*demand.each, *demand.any_of)}
+    instead = demand.escalate[0][1][0] if demand.escalate else ""  # nobody known: whoever comes next, at once
+    swapped = {
+        name: named.get(name, instead if name in found else name) for name in (*demand.each, *demand.any_of)
+    }
     return replace(
         demand, each=tuple(swapped[name] for name in demand.each), any_of=tuple(swapped[name] for name in demand.any_of),
         escalate=tuple((after, tuple(named.get(name, name) for name in to)) for after, to in demand.escalate),

@@ -10,7 +10,7 @@ from lockkeep.model import Person
 from lockkeep.policy.hours import Hours, hours_of
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Problems, Text, nearest
-from lockkeep.policy.reading import Reader, texts_of, version, zone_of
+from lockkeep.policy.reading import Reader, text_of, texts_of, version, zone_of
 
 TOP = ("api", "people", "groups", "duties", "resume_self")
 PERSON = ("groups", "accounts", "manager")
@@ -81,7 +81,7 @@ def _working(node: Node | None, problems: Problems) -> dict[str, tuple[Hours, Zo
     for name, value in node.entries if isinstance(node, Node_) else ():
         hours, tz = (value.get("hours"), value.get("tz")) if isinstance(value, Node_) else (None, None)
         texts = texts_of(hours, "'hours'", problems) if hours is not None else ()
-        zone = zone_of(tz, problems) if isinstance(tz, Text) else None
+        zone = zone_of(text, problems) if tz is not None and (text := text_of(tz, "'tz'", problems)) else None
         if texts:
             found[name.text] = hours_of(texts, problems), zone
         elif tz is not None:

@@ -142,7 +142,9 @@ class _Schema:
         properties: Mapping[str, Json] = schema.get("properties", {})
         for name, part in properties.items():
             one = self.type(part, depth + 1)
-            given = is_object(part) and part.get("default") is not None
+            given = (
+                depth == 0 and is_object(part) and part.get("default") is not None
+            )  # only those are filled in
             fields[name] = one if name in needed else replace(one, maybe=one.maybe or not given)
         fields |= _money_views(fields)
         extra = schema.get("additionalProperties", "properties" not in schema)

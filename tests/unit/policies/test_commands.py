@@ -1,6 +1,7 @@
 """`lockkeep policy check`, `lint`, `test`, `simulate` as they are typed: forms, exit codes, what stands where."""
 
 import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,8 +9,14 @@ import pytest
 from tests.unit.policies.room import folder, policy
 from typer.testing import CliRunner, Result
 
+from lockkeep.cli import linting
 from lockkeep.cli.commands import app
+from lockkeep.cli.here import Here
+from lockkeep.ledger import generations
 from lockkeep.policy.ended import ended
+from lockkeep.policy.inforce import InForce
+from lockkeep.settings import from_environment
+from lockkeep.store import Store
 
 FINE = """
 crm.get:
@@ -39,7 +46,7 @@ def test_lint_warns_and_only_strict_ends_with_one(tmp_path: Path) -> None:
     found = run(tmp_path, "lint")
     assert found.exit_code == 0
     assert "p0.yaml:9:9: warning: no test case makes this deny fire [untested]" in found.stdout
-    assert "1 finding in 5 files." in found.stdout
+    assert "1 warning in 5 files." in found.stdout
     assert run(tmp_path, "lint", "--strict").exit_code == 1
 
 
@@ -77,8 +84,6 @@ def test_an_end_that_is_over_does_not_pass_check_and_loads_all_the_same(tmp_path
 
 
 def test_every_place_of_until_is_looked_at() -> None:
-    from datetime import date
-
     text = policy("""
         lab.try:
           until: 2026-01-01
@@ -141,3 +146,28 @@ def test_simulate_knows_whom_it_speaks_of(tmp_path: Path, words: tuple[str, ...]
     assert found.exit_code == code or (code == 2 and found.exception is not None)
     if code == 0:
         assert 'depends\tcrm.get\tread\t\trefused if kind != "lead"' in found.stdout
+
+
+def test_since_when_a_rule_only_observes_is_read_from_the_sets_that_were_in_force(tmp_path: Path) -> None:
+    def files(*observing: str) -> dict[str, str]:
+        denies = "".join(
+            f"    - {{name: {name}, when: n > 1, mode: {'observe' if name in observing else 'enforce'}}}\n"
+            for name in ("one", "two")
+        )
+        return folder(policy(f"lab.try:\n  allow: anyone\n  deny:\n{denies}"))
+
+    store = Store(tmp_path / "store.db")
+    sets = (files("one"), files(), files("two"), files("one", "two"))
+    for number, each in enumerate(sets):
+        at = datetime(2026, 10, 1 + number, tzinfo=UTC)
+        store.write_now(
+            lambda tx, each=each, number=number, at=at: generations.activate(
+                tx, each, after=number, by="ana", reason="", now=at
+            )
+        )
+    here = Here(from_environment(), store, InForce(store))
+
+    assert linting.observed_since(here, {"desk/lab.try/one", "desk/lab.try/two"}) == {
+        "desk/lab.try/one": date(2026, 10, 4), "desk/lab.try/two": date(2026, 10, 3),
+    }  # fmt: skip
+    store.close()

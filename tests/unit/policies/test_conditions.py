@@ -148,7 +148,7 @@ def test_an_optional_value_must_be_guarded(text: str, name: str) -> None:
         "null != perhaps && perhaps > 1", "not (perhaps == null) and perhaps > 1", "has(deep.a.b.c) && deep.a.b.c > 1",
         "default(deep.a.b.c, 0) > 1", "lines.exists(l, has(l.note) && l.note == t) && b", "has(lead.value) && lead.value > 0",
         "(has(perhaps) ? perhaps : 0) > 1", "b && has(perhaps) && (perhaps > 1 || perhaps > 2)",
-        "has(read.lead.country) && lead.country == t", "opt == null || opt.size > 2",
+        "has(read.lead.country) && lead.country == t", "opt == null || default(opt.size, 3) > 2",
     ],
 )  # fmt: skip
 def test_a_guard_in_any_of_its_forms_is_understood(text: str) -> None:

@@ -325,3 +325,7 @@ def test_the_rules_of_a_tool_come_from_every_file_that_speaks_of_it() -> None:
         "crm.get": ["one/crm.*/allow", "one/crm.get/deny-1", "two/@read/allow"],
         "crm.owners": ["one/crm.*/allow", "two/@read/allow", "two/crm.owners,crm.assign/allow"],
     }
+
+
+def test_a_long_look_up_that_no_rule_uses_is_read_as_one() -> None:
+    rules(policy("crm.get: {allow: anyone}", read="lead: {call: crm.get, with: {kind: lead, id: l}}"))
