@@ -145,7 +145,8 @@ class Compiler:
     def _lookup_shape(self, read: forms.Read) -> None:
         """A look-up no rule needs must still be readable and name a tool that reads."""
         if read.arguments is not None:
-            self.read_tool(read.call, read.call.text.strip())
+            if "(" not in read.call.text:  # a rule that uses it has said so
+                self.read_tool(read.call, read.call.text.strip())
             return
         try:
             tool, _ = parse_lookup(read.call.text)
