@@ -47,6 +47,7 @@ fix: $(VENV)/ready ## repair what can be repaired by itself
 bench: $(VENV)/ready ## CPU and latency per governed call beside a direct one
 	PYTHONPATH=tests $(PY) -m tests.bench.overhead $(ARGS)
 	PYTHONPATH=tests $(PY) -m tests.bench.servers $(ARGS)
+	PYTHONPATH=tests $(PY) -m tests.bench.policy $(ARGS)
 
 conformance: $(VENV)/ready ## the MCP conformance suite against the gateway (Node from the environment)
 	$(PY) tests/wire/conformance/run.py $(ARGS)
