@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if BACKENDS in item.path.parents:
             item.add_marker(pytest.mark.full)
-        elif any(folder in item.path.parents for folder in TABLES) and "[" in item.nodeid:
+        elif any(item.path.is_relative_to(table) for table in TABLES) and "[" in item.nodeid:
             tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for cases in tables.values():
         for case in cases[1:-1]:
