@@ -144,7 +144,7 @@ COMMANDS: dict[str, tuple[Words, int, type]] = {  # arguments, exit code, what t
     "policy agree": (("prp_none",), 2, object),
     "policy rollback": (("--reason", "x"), 0, dict),
     "policy show": ((), 0, list),
-    "policy diff": ((), 1, dict),
+    "policy diff": ((), 0, list),
     "policy lint": ((), 0, list),
     "policy simulate": (("--role", "sales", "--agent", "lead-router"), 0, list),
     "policy replay": ((), 0, dict),
