@@ -38,7 +38,7 @@ MUTANTS = (
     Mutant("P2 a full limit that asks", "ledger/limits.py", "return MOVED if share.soft else", "return None if share.soft else", "test_limits_summed.py"),
     Mutant("P3 what is cut is judged again", "gates/policy.py", "again = await decide(cut, changes=False)", "again = decision", "test_changes.py"),
     Mutant("P3 facts that moved", "policy/engine.py", "hexdigest() if facts else plan.digest", "hexdigest() if False else plan.digest", "test_asking.py"),
-    Mutant("P4 an account of nobody", "policy/combining.py", "if unknown and not demand.escalate:", "if False:", "test_asking.py"),
+    Mutant("P4 whose account it is", "policy/combining.py", 'f"{someone.integration}:{value}"', "value", "test_asking.py"),
     Mutant("P4 a yes without words", "ledger/approvals.py", 'if decision == "deny" or reason.strip() or', "if True or", "test_asking.py"),
     Mutant("P6 result rules on every answer", "app.py", "found = self._ruled_by(current, outcome)", "found = results.Seen(outcome.result)", "test_result_rules.py"),
     Mutant("P12 two groups", "cli/activation.py", "if two or len(groups) > 1:", "if False:", "test_activation.py"),
