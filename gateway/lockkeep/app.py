@@ -61,6 +61,7 @@ from lockkeep.upstream.answers import alarms_in
 from lockkeep.upstream.opening import Build, installed_server
 
 logger = logging.getLogger("lockkeep")
+MOST_RULED = 10_000  # answers that are known to be on record
 
 
 def utc_now() -> datetime:
@@ -195,10 +196,12 @@ class Gateway:
         if not isinstance(outcome, Succeeded | Failed) or outcome.result is None or current is None:
             return outcome
         alarms = await alarms_in(outcome.result)
-        if not alarms and not current.hides:
+        if not alarms and not current.hides and not outcome.deduplicated:
             return outcome
         found = self._ruled_by(current, outcome)
         if (found.said or alarms) and outcome.call not in self._ruled:  # once, however often it is fetched
+            if len(self._ruled) >= MOST_RULED:
+                self._ruled.clear()  # a second record of an old answer is better than memory without end
             self._ruled.add(outcome.call)
             said, now = {**found.said, **({"alarms": list(alarms)} if alarms else {})}, self.clock()
             await self.store.write(
@@ -213,7 +216,9 @@ class Gateway:
         """The answer under the result rules of its tool."""
         row, result = self.store.read.one("call_get", id=outcome.call), outcome.result or {}
         tool = current.tools.get(row["tool"]) if row else None
-        if row is None or tool is None or not current.rules_of(tool.name).shown:
+        if row is None or tool is None:  # what hid parts of it is gone with the tool
+            return results.Seen({}, withheld="arguments.unknown_tool")
+        if not current.rules_of(tool.name).shown:
             return results.Seen(result)
         try:
             request = calls.request_of(self.store.read, row, self.clock())

@@ -99,7 +99,7 @@ class Reconciler:
         """The next try waits longer each time, and as long as the receipt itself says."""
         said: Json = answer.get("retry_after_s") if is_object(answer) else None
         asked = said if isinstance(said, int | float) and not isinstance(said, bool) and said > 0 else 0
-        pause = max(PAUSE * (row["tries"] + 1), min(timedelta(seconds=asked), LONGEST))
+        pause = max(PAUSE * (row["tries"] + 1), timedelta(seconds=min(asked, LONGEST.total_seconds())))
         next_try = stamp(self.ledger.clock() + pause)
         await self.ledger.store.write(
             lambda tx: tx.run(

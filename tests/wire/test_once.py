@@ -11,7 +11,7 @@ from mcp_types import CallToolResult, Tool
 
 from house import Era, House, house, said, send
 from lockkeep.ledger import calls
-from lockkeep.model import Unknown
+from lockkeep.model import Unknown, moment
 from shop import Shop
 
 ERAS: tuple[Era, ...] = ("2026-07-28", "2025-11-25")
@@ -395,3 +395,26 @@ async def test_progress_of_the_tool_reaches_the_caller(tmp_path: Path) -> None:
         await client.call_tool("shop_read", {"id": "t1"}, progress_callback=hear)
 
     assert heard == [1.0]
+
+
+@pytest.mark.parametrize("said_s", [10**300, -1, True, "soon", 45])
+async def test_a_receipt_may_ask_for_time_and_nonsense_of_it_stops_no_round(
+    tmp_path: Path, said_s: Any
+) -> None:
+    shop = without_fence()
+
+    async def lose(_tool: str, _arguments: Mapping[str, Any]) -> CallToolResult:
+        raise ConnectionResetError
+
+    shop.behave = lose
+    async with house(tmp_path, shop) as home:
+        call = mark(await home.call("shop.write", WRITE))["id"]
+        row = home.store.read.one("call_get", id=call)
+        assert row is not None
+        before = home.gateway.clock()
+        await home.gateway.reconciler._later(row, {"state": "absent", "retry_after_s": said_s})  # pyright: ignore[reportPrivateUsage] - no server of ours says such a thing
+        later = home.store.read.one("call_get", id=call)
+
+    assert later is not None
+    wait = (moment(later["next_try"]) - before).total_seconds()
+    assert {10**300: 299, 45: 44}.get(said_s, 2) <= wait <= 320

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult, TextContent
 
-from house import HEAD, Era, house, said, text
+from house import ALLOW_ALL, HEAD, Era, house, said, text
+from lockkeep.app import utc_now
+from lockkeep.ledger import generations
 from shop import Shop, ok
 
 RULES = (
@@ -159,3 +161,24 @@ async def test_an_answer_that_gives_orders_is_passed_on_flagged_and_on_record(tm
     assert "flagged" not in harmless.meta["lockkeep/call"]
     assert ["scan:override" in each["alarms"] for each in ruled] == [True]
     assert said(result) == thing
+
+
+@pytest.mark.promise("P6")
+async def test_an_answer_whose_tool_is_gone_is_withheld_since_nothing_says_what_to_hide(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path, shop(), rules=rules("{hide: [owner]}")) as home:
+        result = await home.call("shop.read", {"id": "p1"}, meta={"lockkeep/idempotency_key": "k"})
+        assert result.meta is not None
+        current = generations.current(home.store.read)
+        assert current is not None
+        catalog = json.loads(current.files["catalog.lock.json"])
+        del catalog["integrations"]["shop"]["tools"]["shop.read"]
+        files = {**current.files, "rules.yaml": ALLOW_ALL, "catalog.lock.json": json.dumps(catalog)}
+        await home.store.write(
+            lambda tx: generations.activate(tx, files, after=current.id, by="t", reason="t", now=utc_now())
+        )
+        await home.call("shop.write", {"id": "p1", "text": "x"})  # the gateway sees the newer rules
+        status = said(await home.call("lockkeep.status", {"id": result.meta["lockkeep/call"]["id"]}))
+
+    assert status["outcome"] == {"status": "succeeded", "withheld": True}
