@@ -11,7 +11,7 @@ import pytest
 from lockkeep.cli.replay import court, rules_then
 from lockkeep.ledger import history
 from lockkeep.policy.bundle import PolicySet, load
-from lockkeep.policy.replay import NOT_KEPT, Again, Replay
+from lockkeep.policy.replay.replay import NOT_KEPT, Again, Replay
 from lockkeep.store import Tx, reading
 
 WINDOW = datetime(2020, 1, 1, tzinfo=UTC)

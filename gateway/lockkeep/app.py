@@ -41,10 +41,10 @@ from lockkeep.model import (
     Tools,
 )
 from lockkeep.pipeline import Pipeline
-from lockkeep.policy import results
 from lockkeep.policy.bundle import PolicySet
+from lockkeep.policy.engine import results
 from lockkeep.policy.inforce import InForce
-from lockkeep.policy.manifest import Effects
+from lockkeep.policy.rules.manifest import Effects
 from lockkeep.prepare import Known, known_of, no_rules, prepare
 from lockkeep.queues import Queues
 from lockkeep.reconcile import Reconciler

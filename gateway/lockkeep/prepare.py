@@ -10,10 +10,10 @@ from typing import cast
 from lockkeep.ledger import digests
 from lockkeep.model import Arguments, Deny, Json, Request, Risk, Tool, ToolCall
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.manifest import Effects
-from lockkeep.policy.operations import Unmatched
+from lockkeep.policy.conditions.runtime import shown
 from lockkeep.policy.positions import nearest
-from lockkeep.policy.runtime import shown
+from lockkeep.policy.rules.manifest import Effects
+from lockkeep.policy.rules.operations import Unmatched
 
 BIGGEST = 2**53 - 1
 LONGEST_KEY = 200

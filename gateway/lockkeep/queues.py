@@ -15,7 +15,7 @@ import anyio
 
 from lockkeep.ledger import Ledger, audit, switches
 from lockkeep.model import Integration, Json, Switch, Tool, Tools, is_object, moment, stamp
-from lockkeep.policy import queue
+from lockkeep.policy.rules import queue
 from lockkeep.store import Row, Tx
 
 logger = logging.getLogger(__name__)

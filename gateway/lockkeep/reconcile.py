@@ -8,7 +8,7 @@ from typing import Literal
 
 from lockkeep.ledger import Ledger, audit, calls, limits
 from lockkeep.model import Json, Tool, Tools, is_object, moment, stamp
-from lockkeep.policy.manifest import filled, judge
+from lockkeep.policy.rules.manifest import filled, judge
 from lockkeep.store import Row, Tx
 from lockkeep.upstream.send import idempotency_argument
 

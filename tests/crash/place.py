@@ -26,7 +26,7 @@ from house import free_port, send
 from lockkeep.app import embedded_environment, random_id
 from lockkeep.ledger import approvals, audit, callers, generations
 from lockkeep.policy.bundle import load
-from lockkeep.policy.gatewayfile import read as read_gateway
+from lockkeep.policy.files.gatewayfile import read as read_gateway
 from lockkeep.policy.positions import Problems, parse
 from lockkeep.store import Row, Store
 from lockkeep.upstream import Lock, Supervisor, accept, propose, write_lock

@@ -18,9 +18,9 @@ from tests.docs.pages import ROOT, Block, Page, pages
 from tests.docs.terminal import Differs, Terminal, commands_of
 
 from lockkeep.model import Deny, Request
-from lockkeep.policy import cases
 from lockkeep.policy.bundle import PolicySet, load, read_folder
-from lockkeep.policy.editing import with_entry
+from lockkeep.policy.cases import cases
+from lockkeep.policy.files.editing import with_entry
 from lockkeep.policy.positions import Problems
 from lockkeep.prepare import known_of, prepare
 from lockkeep.surface.answers import denied

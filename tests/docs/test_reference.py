@@ -11,21 +11,20 @@ from tests.docs.pages import page
 from lockkeep.ledger.switches import SCOPES
 from lockkeep.model import RISKS, ApprovalState, CallState, Outcome, SwitchMode, Verdict
 from lockkeep.pipeline import GATES
-from lockkeep.policy import (
+from lockkeep.policy import lint, windows
+from lockkeep.policy.cases import cases
+from lockkeep.policy.conditions import functions
+from lockkeep.policy.files import (
     asking,
-    cases,
     entries,
     figures,
-    functions,
     gatewayfile,
-    lint,
-    manifest,
     people,
     simple,
     triggers,
-    windows,
     workflowfile,
 )
+from lockkeep.policy.rules import manifest
 from lockkeep.surface import answers, mcp, offers
 from lockkeep.upstream import finding
 from lockkeep_servers.kit import service

@@ -12,7 +12,7 @@ from lockkeep.errors import BadPolicySet, NotAllowed, NotFound
 from lockkeep.ledger import audit, callers
 from lockkeep.model import Json
 from lockkeep.policy.bundle import PEOPLE, read_folder
-from lockkeep.policy.editing import with_entry
+from lockkeep.policy.files.editing import with_entry
 
 people = typer.Typer(help="Who is known. Everything stands in people.yaml.", no_args_is_help=True)
 token = typer.Typer(help="API tokens: one user and one agent each.", no_args_is_help=True)

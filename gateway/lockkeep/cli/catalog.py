@@ -18,13 +18,14 @@ from lockkeep.cli.show import AsJson, data, fail, say
 from lockkeep.errors import BadPolicySet, IntegrationDown, NotFound
 from lockkeep.ledger import audit
 from lockkeep.model import Integration, Json, is_object
-from lockkeep.policy import gatewayfile, manifest
 from lockkeep.policy.bundle import GATEWAY, LOCK, judged, read_folder
-from lockkeep.policy.editing import with_entry
-from lockkeep.policy.gatewayfile import GatewayFile
+from lockkeep.policy.conditions.runtime import shown
+from lockkeep.policy.files import gatewayfile
+from lockkeep.policy.files.editing import with_entry
+from lockkeep.policy.files.gatewayfile import GatewayFile
 from lockkeep.policy.positions import Problems, parse
-from lockkeep.policy.runtime import shown
-from lockkeep.policy.vendors import Shipped, fitting
+from lockkeep.policy.rules import manifest
+from lockkeep.policy.rules.vendors import Shipped, fitting
 from lockkeep.upstream import (
     NO_MANIFEST,
     Listing,

@@ -31,12 +31,12 @@ from lockkeep.model import (
     stamp,
 )
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.course import Taken
-from lockkeep.policy.engine import Decision, LookUp
+from lockkeep.policy.conditions.runtime import FailedLookup, Value
+from lockkeep.policy.engine.course import Taken
+from lockkeep.policy.engine.engine import Decision, LookUp
 from lockkeep.policy.explain import Explained, full
-from lockkeep.policy.recalled import Answers, Memory, remembered
-from lockkeep.policy.replay import at_once
-from lockkeep.policy.runtime import FailedLookup, Value
+from lockkeep.policy.replay.recalled import Answers, Memory, remembered
+from lockkeep.policy.replay.replay import at_once
 from lockkeep.prepare import known_of, prepare
 
 WAIT = 15.0  # seconds for the servers of look-ups to answer at all

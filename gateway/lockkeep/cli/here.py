@@ -13,8 +13,8 @@ from lockkeep.errors import NotAllowed, NotFound
 from lockkeep.ledger import callers
 from lockkeep.model import Person
 from lockkeep.policy.bundle import PolicySet
+from lockkeep.policy.files.people import People
 from lockkeep.policy.inforce import InForce
-from lockkeep.policy.people import People
 from lockkeep.settings import Settings, from_environment
 from lockkeep.store import Store
 

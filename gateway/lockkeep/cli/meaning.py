@@ -10,11 +10,11 @@ from lockkeep.cli.policy import DoesNotLoad, Folder
 from lockkeep.cli.show import AsJson, data, fail, rows, say
 from lockkeep.errors import NotFound
 from lockkeep.ledger import generations
-from lockkeep.policy import diff as differences
-from lockkeep.policy import schema as schemas
-from lockkeep.policy import show as showing
 from lockkeep.policy.bundle import PolicySet, load, read_folder
 from lockkeep.policy.positions import nearest
+from lockkeep.policy.schema import schema as schemas
+from lockkeep.policy.show import diff as differences
+from lockkeep.policy.show import show as showing
 from lockkeep.settings import from_environment
 
 

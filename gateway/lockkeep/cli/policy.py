@@ -13,11 +13,11 @@ from lockkeep.cli.show import AsJson, rows, say, when
 from lockkeep.errors import BadPolicySet, NotAllowed
 from lockkeep.ledger import generations
 from lockkeep.model import Request, Tool, ToolCall
-from lockkeep.policy import cases
 from lockkeep.policy.bundle import LOCK, PolicySet, load, read_folder
+from lockkeep.policy.cases import cases
 from lockkeep.policy.ended import ended
 from lockkeep.policy.positions import Problem, Problems
-from lockkeep.policy.workflow import Workflow
+from lockkeep.policy.rules.workflow import Workflow
 from lockkeep.prepare import known_of, prepare
 from lockkeep.settings import from_environment
 

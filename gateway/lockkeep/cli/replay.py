@@ -20,12 +20,12 @@ from lockkeep.gates.policy import policy
 from lockkeep.ledger import generations, history
 from lockkeep.ledger.history import Past
 from lockkeep.model import Deny, Finding, Json, Request, RequireApproval, ToolCall
-from lockkeep.policy import replayed
 from lockkeep.policy.bundle import PolicySet, load, read_folder
+from lockkeep.policy.files.reading import seconds_of
 from lockkeep.policy.positions import Place, Problems, Text
-from lockkeep.policy.reading import seconds_of
-from lockkeep.policy.replay import Court, Given, Replay, Taken, Then, at_once, reach
-from lockkeep.policy.replayed import Report
+from lockkeep.policy.replay import replayed
+from lockkeep.policy.replay.replay import Court, Given, Replay, Taken, Then, at_once, reach
+from lockkeep.policy.replay.replayed import Report
 from lockkeep.prepare import known_of, prepare
 from lockkeep.settings import from_environment
 from lockkeep.store import Tx, reading

@@ -16,9 +16,10 @@ from lockkeep.cli.policy import activate_folder
 from lockkeep.cli.show import AsJson, data, fail, say
 from lockkeep.errors import IntegrationDown
 from lockkeep.ledger import callers
-from lockkeep.policy import gatewayfile, schema
 from lockkeep.policy.bundle import GATEWAY, LOCK, PEOPLE
+from lockkeep.policy.files import gatewayfile
 from lockkeep.policy.positions import Problems, parse
+from lockkeep.policy.schema import schema
 from lockkeep.settings import from_environment
 from lockkeep.upstream import Lock, accept, propose, write_lock
 

@@ -17,7 +17,7 @@ from lockkeep.ledger import history
 from lockkeep.ledger.history import WORDS
 from lockkeep.model import Allow, Json, Request, RequireApproval
 from lockkeep.policy.bundle import LOCK, PolicySet, load
-from lockkeep.policy.replay import Replay, at_once
+from lockkeep.policy.replay.replay import Replay, at_once
 from lockkeep.policy.suggest import Draft, Sample, names, policy_text, samples, test_text, used
 from lockkeep.prepare import known_of, prepare
 from lockkeep.settings import from_environment

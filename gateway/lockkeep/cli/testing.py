@@ -13,8 +13,8 @@ from lockkeep.cli.policy import Folder, checked, run_cases
 from lockkeep.cli.problems import Format, tell
 from lockkeep.cli.show import AsJson, data, rows, say
 from lockkeep.model import Json
-from lockkeep.policy import cases
 from lockkeep.policy.bundle import PolicySet, read_folder
+from lockkeep.policy.cases import cases
 from lockkeep.policy.lint.coverage import Covered, coverage
 from lockkeep.policy.lint.material import Material
 from lockkeep.policy.positions import Problem, Problems

@@ -7,7 +7,7 @@ import jsonschema_rs
 
 from lockkeep.errors import IntegrationDown
 from lockkeep.model import Allow, Arguments, Deny, Tool, ToolCall, Verdict
-from lockkeep.policy.runtime import shown
+from lockkeep.policy.conditions.runtime import shown
 from lockkeep.upstream import exported_schema
 
 MOST_NAMED = 8

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 from lockkeep.model import Deny, Finding, Share, ToolCall
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.engine import Decision, LookUp
-from lockkeep.policy.runtime import Value
+from lockkeep.policy.conditions.runtime import Value
+from lockkeep.policy.engine.engine import Decision, LookUp
 
 NONE_LOADED = Deny(
     "policy.none_loaded", "No policy set is loaded, so everything is denied.", "Run lockkeep policy check and activate.", "later"

@@ -10,22 +10,24 @@ from zoneinfo import ZoneInfo
 
 from lockkeep.errors import BadPolicySet
 from lockkeep.model import Arguments, Deny, Integration, Json, Tool, ToolCall, Tools, is_object
-from lockkeep.policy import engine, gatewayfile, manifest, people, queue, simple, workflowfile
-from lockkeep.policy.compile import Compiler
-from lockkeep.policy.course import OBSERVED, Room, Taken, nothing_taken
-from lockkeep.policy.forms import PolicyFile
-from lockkeep.policy.gatewayfile import GatewayFile
-from lockkeep.policy.index import Index
-from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.lookups import Kept
-from lockkeep.policy.manifest import Effects
-from lockkeep.policy.operations import Unmatched
-from lockkeep.policy.people import People
+from lockkeep.policy.conditions.lexer import Unreadable
+from lockkeep.policy.conditions.runtime import Env, Money, Value
+from lockkeep.policy.engine import engine
+from lockkeep.policy.engine.course import OBSERVED, Room, Taken, nothing_taken
+from lockkeep.policy.engine.index import Index
+from lockkeep.policy.engine.lookups import Kept
+from lockkeep.policy.files import gatewayfile, people, simple, workflowfile
+from lockkeep.policy.files.forms import PolicyFile
+from lockkeep.policy.files.gatewayfile import GatewayFile
+from lockkeep.policy.files.people import People
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Place, Problem, Problems, Text, nearest, parse
-from lockkeep.policy.rules import ToolRules
-from lockkeep.policy.runtime import Env, Money, Value
-from lockkeep.policy.workflow import Workflow, Workflows
+from lockkeep.policy.rules import manifest, queue
+from lockkeep.policy.rules.compile import Compiler
+from lockkeep.policy.rules.manifest import Effects
+from lockkeep.policy.rules.operations import Unmatched
+from lockkeep.policy.rules.rule import ToolRules
+from lockkeep.policy.rules.workflow import Workflow, Workflows
 from lockkeep.upstream.exported import exported_schema
 from lockkeep.upstream.lock import BadCatalog, Lock, read_lock
 

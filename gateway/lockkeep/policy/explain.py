@@ -7,11 +7,11 @@ from datetime import datetime
 
 from lockkeep.model import Deny, Divert, Json, RequireApproval, Share, ToolCall, Verdict
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.combining import MILLION
-from lockkeep.policy.engine import Decision
-from lockkeep.policy.replay import word_of
-from lockkeep.policy.rules import Counted, Rule
-from lockkeep.policy.runtime import Money, Table
+from lockkeep.policy.conditions.runtime import Money, Table
+from lockkeep.policy.engine.combining import MILLION
+from lockkeep.policy.engine.engine import Decision
+from lockkeep.policy.replay.replay import word_of
+from lockkeep.policy.rules.rule import Counted, Rule
 
 SAID = {"true": "fired"}  # as people say it
 UNHEARD = "it was decided without it"

@@ -6,14 +6,14 @@ from datetime import date
 from typing import Any, Literal
 
 from lockkeep.model import Json, Tool
-from lockkeep.policy import policyfiles
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.checked import Code
-from lockkeep.policy.compile import operations_of
-from lockkeep.policy.forms import Entry
+from lockkeep.policy.conditions.checked import Code
+from lockkeep.policy.conditions.runtime import STEPS, EvalError
+from lockkeep.policy.files.forms import Entry
 from lockkeep.policy.lint.truth import ALWAYS, NEVER, Truth, holds
-from lockkeep.policy.rules import Asked, Condition, Rule
-from lockkeep.policy.runtime import STEPS, EvalError
+from lockkeep.policy.rules.compile import operations_of
+from lockkeep.policy.rules.rule import Asked, Condition, Rule
+from lockkeep.policy.show import policyfiles
 
 Says = Literal["always", "asks", "depends", "never"]
 OF_CALLER = ("user", "agent", "tool")

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from lockkeep.ledger.history import Past
 from lockkeep.model import Json, Tool, is_object
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.currencies import CODES, decimals
-from lockkeep.policy.runtime import is_array
+from lockkeep.policy.conditions.currencies import CODES, decimals
+from lockkeep.policy.conditions.runtime import is_array
 
 HOUR = timedelta(hours=1)
 ROOM = 1.5  # of the busiest hour

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from lockkeep.ledger import approvals, calls
 from lockkeep.model import Amount, Json, Person, moment
-from lockkeep.policy.runtime import Money
+from lockkeep.policy.conditions.runtime import Money
 from lockkeep.store import Row, Tx
 from lockkeep.surface.quoted import quoted
 

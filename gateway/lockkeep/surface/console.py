@@ -17,8 +17,8 @@ from lockkeep.errors import LockkeepError
 from lockkeep.ledger import Ledger, approvals, callers, switches
 from lockkeep.ledger.approvals import Refusal
 from lockkeep.model import Person, SwitchMode
+from lockkeep.policy.files.people import People
 from lockkeep.policy.inforce import InForce
-from lockkeep.policy.people import People
 from lockkeep.surface.card import Card, card
 from lockkeep.surface.quoted import quoted
 from lockkeep.surface.refusals import Sparing

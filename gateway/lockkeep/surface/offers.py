@@ -6,7 +6,7 @@ from mcp_types import Tool as Offer
 from mcp_types import ToolAnnotations
 
 from lockkeep.model import Json, Tool
-from lockkeep.policy.rules import ToolRules
+from lockkeep.policy.rules.rule import ToolRules
 
 PENDING: Mapping[str, Json] = {
     "type": "object",

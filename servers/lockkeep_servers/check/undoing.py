@@ -6,7 +6,7 @@ The one module of the servers that imports anything of the gateway.
 from collections.abc import Mapping
 from typing import Any, cast
 
-from lockkeep.policy.manifest import EvalError, Unreadable, filled, judge
+from lockkeep.policy.rules.manifest import EvalError, Unreadable, filled, judge
 
 Values = Mapping[str, Any]
 

@@ -6,14 +6,14 @@ from textwrap import dedent, indent
 from typing import Any
 
 from lockkeep.model import Json, Request, Tool, ToolCall
-from lockkeep.policy import engine
 from lockkeep.policy.bundle import PolicySet, load
-from lockkeep.policy.check import Checker
-from lockkeep.policy.checked import Code, Scope
-from lockkeep.policy.parser import parse
-from lockkeep.policy.runtime import MOST_STEPS, STEPS, Env
-from lockkeep.policy.scope import scope_of
-from lockkeep.policy.types import Type, of_schema
+from lockkeep.policy.conditions.check import Checker
+from lockkeep.policy.conditions.checked import Code, Scope
+from lockkeep.policy.conditions.parser import parse
+from lockkeep.policy.conditions.runtime import MOST_STEPS, STEPS, Env
+from lockkeep.policy.conditions.types import Type, of_schema
+from lockkeep.policy.engine import engine
+from lockkeep.policy.rules.scope import scope_of
 from lockkeep.prepare import known_of, prepare
 from lockkeep.upstream import Accepted, Lock, write_lock
 

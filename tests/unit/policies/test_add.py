@@ -7,8 +7,8 @@ import pytest
 
 from lockkeep.cli.catalog import draft_manifest
 from lockkeep.model import Integration
-from lockkeep.policy import manifest
 from lockkeep.policy.positions import Problems, parse
+from lockkeep.policy.rules import manifest
 from lockkeep.upstream import Listed, Listing, Proposal, propose
 
 READ_ONLY = {"readOnlyHint": True}

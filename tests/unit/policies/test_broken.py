@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.unit.policies.room import FOLDER
 
-from lockkeep.policy import cases
 from lockkeep.policy.bundle import load
+from lockkeep.policy.cases import cases
 from lockkeep.policy.positions import Problems
 
 BROKEN = Path(__file__).parent / "broken"

@@ -5,8 +5,8 @@ import pytest
 from tests.unit.policies.room import folder, policy
 
 from lockkeep.model import Request, Tool, ToolCall
-from lockkeep.policy import cases
 from lockkeep.policy.bundle import load
+from lockkeep.policy.cases import cases
 from lockkeep.policy.positions import Problems
 from lockkeep.prepare import known_of, prepare
 

@@ -15,7 +15,7 @@ import pytest
 from tests.unit.policies.cel.draw import START, Draw
 from tests.unit.policies.cel.oracle import FAILED, Facts, by_cel, by_us, facts
 
-from lockkeep.policy.lexer import MOST, Unreadable
+from lockkeep.policy.conditions.lexer import MOST, Unreadable
 
 SEED = os.environ.get("PROOF_SEED", "1")
 ROWS = 60

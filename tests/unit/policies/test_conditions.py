@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.unit.policies.room import A_LEAD, PAID, checked, env, holds
 
-from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.parser import parse
-from lockkeep.policy.runtime import MOST_STEPS, STEPS, EvalError, FailedLookup, Money
+from lockkeep.policy.conditions.lexer import Unreadable
+from lockkeep.policy.conditions.parser import parse
+from lockkeep.policy.conditions.runtime import MOST_STEPS, STEPS, EvalError, FailedLookup, Money
 
 
 @pytest.mark.parametrize(

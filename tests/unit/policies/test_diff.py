@@ -8,7 +8,7 @@ import pytest
 from tests.unit.policies.room import GATEWAY, PEOPLE, TOOLS, lock, policy, rules
 
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.diff import GROUPS, Difference, as_data, as_text, compare
+from lockkeep.policy.show.diff import GROUPS, Difference, as_data, as_text, compare
 
 BASE = """
 billing.refund:

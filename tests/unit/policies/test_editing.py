@@ -3,7 +3,7 @@
 import pytest
 
 from lockkeep.errors import BadPolicySet
-from lockkeep.policy.editing import with_entry
+from lockkeep.policy.files.editing import with_entry
 
 NEW = "  zoe: {groups: [a]}\n"
 

@@ -10,7 +10,7 @@ from tests.unit.policies.room import A_LEAD, PAID, LookUps, call, decide, policy
 
 from lockkeep.model import Allow, Basis, Deny, RequireApproval, ToolCall
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.course import Heard
+from lockkeep.policy.engine.course import Heard
 
 READ = 'lead: crm.get(kind="lead", id=id)\nteam: crm.owners(active=true)'
 ASSIGN: dict[str, Any] = {"kind": "lead", "id": "l", "owner": "o"}

@@ -12,13 +12,14 @@ from tests.unit.policies.room import ALL, FOLDER, GATEWAY, NOW, PEOPLE, folder, 
 from lockkeep.errors import BadPolicySet
 from lockkeep.ledger import generations
 from lockkeep.model import Amount, Integration, Person
-from lockkeep.policy import gatewayfile, manifest, people
 from lockkeep.policy.bundle import load, read_folder
-from lockkeep.policy.gatewayfile import GatewayFile
+from lockkeep.policy.conditions.lexer import Unreadable
+from lockkeep.policy.conditions.runtime import MISSING, Money, Unclear
+from lockkeep.policy.files import gatewayfile, people
+from lockkeep.policy.files.gatewayfile import GatewayFile
 from lockkeep.policy.inforce import InForce
-from lockkeep.policy.lexer import Unreadable
 from lockkeep.policy.positions import Problems, parse
-from lockkeep.policy.runtime import MISSING, Money, Unclear
+from lockkeep.policy.rules import manifest
 
 
 def node(text: str) -> Any:

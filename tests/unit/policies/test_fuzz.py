@@ -24,16 +24,16 @@ from tests.unit.policies.room import ARGUMENTS, FOLDER, LookUps, env, scope
 from tests.unit.policies.test_properties import CONDITIONS, FACTS, GOOD, told
 
 from lockkeep.model import Json, Request, is_object
-from lockkeep.policy import cases
 from lockkeep.policy.bundle import PolicySet, load
-from lockkeep.policy.check import Checker
-from lockkeep.policy.checked import Scope
-from lockkeep.policy.lexer import MOST, Unreadable
-from lockkeep.policy.parser import parse, parse_lookup
+from lockkeep.policy.cases import cases
+from lockkeep.policy.conditions.check import Checker
+from lockkeep.policy.conditions.checked import Scope
+from lockkeep.policy.conditions.lexer import MOST, Unreadable
+from lockkeep.policy.conditions.parser import parse, parse_lookup
+from lockkeep.policy.conditions.runtime import EvalError, is_array
 from lockkeep.policy.positions import Listing, Node, Problem, Problems, Text
 from lockkeep.policy.positions import parse as parse_yaml
-from lockkeep.policy.runtime import EvalError, is_array
-from lockkeep.policy.scope import scope_of
+from lockkeep.policy.rules.scope import scope_of
 from lockkeep.prepare import known_of, prepare
 
 SEED = os.environ.get("PROOF_SEED", "1")

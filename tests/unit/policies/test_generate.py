@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.policies.room import ARGUMENTS, checked, env
 
-from lockkeep.policy.generate import generated
-from lockkeep.policy.runtime import MOST_STEPS, STEPS, EvalError
+from lockkeep.policy.conditions.generate import generated
+from lockkeep.policy.conditions.runtime import MOST_STEPS, STEPS, EvalError
 
 CONDITIONS = [
     "n > 1", "n == m", "n != 2", "t == \"abc\"", "t < u", "b", "!b", "not b and n > 1", "b || n / 0 > 1", "n / 0 > 1 || b",

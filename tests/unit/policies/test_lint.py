@@ -10,8 +10,8 @@ from tests.unit.policies.room import FOLDER, TEXT, TOOLS, fields, lock, policy, 
 from tests.unit.policies.test_starter import shipped
 
 from lockkeep.model import Request, Tool, ToolCall
-from lockkeep.policy import cases
 from lockkeep.policy.bundle import PolicySet, load
+from lockkeep.policy.cases import cases
 from lockkeep.policy.lint import KINDS, lint
 from lockkeep.policy.positions import Problem, Problems
 from lockkeep.prepare import known_of, prepare

@@ -9,11 +9,11 @@ from tests.unit.policies.test_starter import tools
 
 from lockkeep.cli.start import starter_files
 from lockkeep.policy.bundle import load
-from lockkeep.policy.lexer import Unreadable, lex
-from lockkeep.policy.places import spot
+from lockkeep.policy.conditions.lexer import Unreadable, lex
+from lockkeep.policy.files.places import spot
 from lockkeep.policy.positions import Listing, Node, Place, Problems, Text, parse
 from lockkeep.policy.positions import Mapping as Node_
-from lockkeep.policy.rules import HOLE
+from lockkeep.policy.rules.rule import HOLE
 
 LEAST = 0.97
 CONDITIONS = ("when", "unless", "withhold", "flag")

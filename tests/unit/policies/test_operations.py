@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from tests.unit.policies.room import NUMBER, TEXT, fields, tool
 
-from lockkeep.policy import manifest
-from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.operations import Operation, Unmatched
-from lockkeep.policy.scope import scope_of
+from lockkeep.policy.conditions.lexer import Unreadable
+from lockkeep.policy.rules import manifest
+from lockkeep.policy.rules.operations import Operation, Unmatched
+from lockkeep.policy.rules.scope import scope_of
 
 TAKES = fields({"op": TEXT, "id": TEXT, "all": {"type": "array", "items": fields({"op": TEXT})}})
 READ = {"when": "args.op == 'read'", "operation": "hub.read", "class": "read", "subject": "args.op"}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from lockkeep.policy.manifest import plain
-from lockkeep.policy.places import spot
+from lockkeep.policy.files.places import spot
 from lockkeep.policy.positions import Listing, Mapping, Node, Place, Problems, Text, nearest, parse
+from lockkeep.policy.rules.manifest import plain
 
 
 def read(text: str) -> Node:

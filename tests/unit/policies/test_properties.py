@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tests.unit.policies.room import ALL, ARGUMENTS, FOLDER, NOW, LookUps, call, checked, env, folder, lock
 
 from lockkeep.model import Allow, Deny, Divert, RequireApproval, Verdict
-from lockkeep.policy import cases
 from lockkeep.policy.bundle import load
-from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.parser import parse, parse_lookup
+from lockkeep.policy.cases import cases
+from lockkeep.policy.conditions.lexer import Unreadable
+from lockkeep.policy.conditions.parser import parse, parse_lookup
+from lockkeep.policy.conditions.runtime import EvalError
 from lockkeep.policy.positions import Problem, Problems
 from lockkeep.policy.positions import parse as parse_yaml
-from lockkeep.policy.runtime import EvalError
 
 SAMPLE = settings(
     phases=(Phase.explicit, Phase.generate),

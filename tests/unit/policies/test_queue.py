@@ -6,9 +6,9 @@ import pytest
 from tests.unit.policies.room import FOLDER, TOOLS, fields, lock, tool
 
 from lockkeep.model import Json, Tool
-from lockkeep.policy import queue
 from lockkeep.policy.bundle import load
-from lockkeep.policy.lexer import Unreadable
+from lockkeep.policy.conditions.lexer import Unreadable
+from lockkeep.policy.rules import queue
 
 TAKES = fields(
     {"paused": {"type": "boolean"}, "reason": {"type": "string", "maxLength": 500}}, "paused", "reason"

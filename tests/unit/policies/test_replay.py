@@ -10,7 +10,7 @@ from tests.unit.policies import room
 from tests.unit.policies.traffic import FILES, desk
 
 from lockkeep.cli.replay import told
-from lockkeep.policy.recalled import Memory
+from lockkeep.policy.replay.recalled import Memory
 from replaying import again, agree
 
 

@@ -14,23 +14,21 @@ from tests.unit.policies.room import FOLDER, policy
 from tests.unit.policies.test_show import EVERYTHING, READ, VALUES
 
 from lockkeep.model import Json
-from lockkeep.policy import (
+from lockkeep.policy.bundle import read_folder
+from lockkeep.policy.cases import casefile
+from lockkeep.policy.files import (
     asking,
-    casefile,
     entries,
     figures,
     gatewayfile,
-    manifest,
-    operations,
     people,
-    queue,
-    schema,
     simple,
     triggers,
     workflowfile,
 )
-from lockkeep.policy.bundle import read_folder
 from lockkeep.policy.positions import Problems, parse
+from lockkeep.policy.rules import manifest, operations, queue
+from lockkeep.policy.schema import schema
 
 SHOWN: list[Block] = [block for page in pages() for block in page.blocks if block.language == "yaml" and block.directive != "not run"]  # fmt: skip
 SHIPPED = ROOT / "policies"
@@ -117,7 +115,7 @@ def test_every_reader_of_keys_has_its_schema() -> None:
 
 def readers() -> Iterator[tuple[str, str]]:
     """The file and the name of the tuple of every mapping that is read."""
-    for path in sorted((ROOT / "gateway" / "lockkeep" / "policy").glob("*.py")):
+    for path in sorted((ROOT / "gateway" / "lockkeep" / "policy").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             is_reader = (
                 isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reader"

@@ -12,11 +12,11 @@ from tests.unit.policies.room import GATEWAY, PAID, TOOLS, LookUps, call, fields
 from tests.unit.policies.test_starter import shipped
 
 from lockkeep.model import Allow, Deny, Divert, RequireApproval, ToolCall
-from lockkeep.policy import policyfiles, show
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.plain import Words
-from lockkeep.policy.runtime import Money
-from lockkeep.policy.table import Decided
+from lockkeep.policy.conditions.runtime import Money
+from lockkeep.policy.show import policyfiles, show
+from lockkeep.policy.show.plain import Words
+from lockkeep.policy.show.table import Decided
 
 READ = (
     "payment: {call: billing.payment, with: {payment_id: = payment_id}, cache: 5s, on_error: {from: [lead]}}"

@@ -13,8 +13,9 @@ import pytest
 from lockkeep.app import embedded_environment
 from lockkeep.cli.start import STARTERS, starter_files
 from lockkeep.model import Request, Tool, ToolCall
-from lockkeep.policy import cases, gatewayfile
 from lockkeep.policy.bundle import PolicySet, load
+from lockkeep.policy.cases import cases
+from lockkeep.policy.files import gatewayfile
 from lockkeep.policy.lint import lint
 from lockkeep.policy.positions import Problems, parse
 from lockkeep.prepare import known_of, prepare

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from tests.unit.policies.room import checked, env
 
+from lockkeep.policy.conditions.runtime import EvalError
 from lockkeep.policy.lint.truth import holds, parts
 from lockkeep.policy.positions import Place
-from lockkeep.policy.rules import Condition
-from lockkeep.policy.runtime import EvalError
+from lockkeep.policy.rules.rule import Condition
 
 ATOMS = (
     "n > 2", "n >= 2", "n < 2", "n <= 3", "n == 2", "n != 2", "2 < n", "m < n", "n >= m", "n == m", "b", "b == false",

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from tests.unit.policies.room import FOLDER, MONEY, NUMBER, TEXT, TIME, fields, folder, policy, tool
 
-from lockkeep.policy import manifest
 from lockkeep.policy.bundle import load
-from lockkeep.policy.rules import Who
-from lockkeep.policy.runtime import Unclear
-from lockkeep.policy.types import Type, of_answer, of_schema
+from lockkeep.policy.conditions.runtime import Unclear
+from lockkeep.policy.conditions.types import Type, of_answer, of_schema
+from lockkeep.policy.rules import manifest
+from lockkeep.policy.rules.rule import Who
 
 
 @pytest.mark.parametrize(

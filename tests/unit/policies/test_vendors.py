@@ -10,10 +10,10 @@ import pytest
 from tests.unit.policies.room import tool
 
 from lockkeep.model import Json, Tool
-from lockkeep.policy import manifest
-from lockkeep.policy.operations import Operation
-from lockkeep.policy.runtime import is_array
-from lockkeep.policy.vendors import Shipped, fitting, shipped
+from lockkeep.policy.conditions.runtime import is_array
+from lockkeep.policy.rules import manifest
+from lockkeep.policy.rules.operations import Operation
+from lockkeep.policy.rules.vendors import Shipped, fitting, shipped
 
 FILES: Mapping[str, Shipped] = {each.name: each for each in shipped()}
 RECORDED: Mapping[str, Any] = {

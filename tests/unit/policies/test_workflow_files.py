@@ -12,12 +12,12 @@ from tests.unit.policies.test_starter import catalog
 
 from lockkeep.cli.policy import check
 from lockkeep.policy.bundle import load
-from lockkeep.policy.figures import Baseline, Pause, Promote, ToShadow
+from lockkeep.policy.conditions.runtime import MISSING, MOST_STEPS, STEPS, Env, EvalError, Money
+from lockkeep.policy.files.figures import Baseline, Pause, Promote, ToShadow
+from lockkeep.policy.files.schedule import Schedule, schedule_of
+from lockkeep.policy.files.triggers import Inbox, Manual
 from lockkeep.policy.positions import Place, Problems, Text
-from lockkeep.policy.runtime import MISSING, MOST_STEPS, STEPS, Env, EvalError, Money
-from lockkeep.policy.schedule import Schedule, schedule_of
-from lockkeep.policy.triggers import Inbox, Manual
-from lockkeep.policy.workflow import Hooked, Polled, Workflow
+from lockkeep.policy.rules.workflow import Hooked, Polled, Workflow
 
 HEAD = "api: lockkeep/v1\nworkflow: routing\ndescription: Every lead has an owner.\nowner: lead\nagents: [desk, other]\n"
 STEPS_ = "steps:\n  - {id: team, call: crm.owners(active=true)}\n"

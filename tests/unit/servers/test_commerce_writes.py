@@ -176,7 +176,7 @@ async def test_what_was_undone_is_not_undone_twice(till: Till) -> None:
 
 
 async def test_the_manifest_means_the_same_to_the_gateway(till: Till) -> None:
-    from lockkeep.policy.manifest import filled, judge
+    from lockkeep.policy.rules.manifest import filled, judge
 
     for tool, prepared, arguments in WRITES:
         async with open_till(

@@ -9,7 +9,7 @@ import pytest
 
 from lockkeep.app import embedded_environment
 from lockkeep.model import Integration, Tool
-from lockkeep.policy.vendors import shipped
+from lockkeep.policy.rules.vendors import shipped
 from lockkeep.upstream import Listed, Listing, Supervisor, propose
 from lockkeep.upstream.findings import examine
 from lockkeep.upstream.scan import scan

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from lockkeep.policy import policyfiles
-from lockkeep.policy.forms import PolicyFile
+from lockkeep.policy.files.forms import PolicyFile
 from lockkeep.policy.lint.material import Material
 from lockkeep.policy.positions import Place
+from lockkeep.policy.show import policyfiles
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from lockkeep.model import Json, Tool, is_object
-from lockkeep.policy.checked import Code
+from lockkeep.policy.conditions.checked import Code
+from lockkeep.policy.conditions.runtime import Money, Table
+from lockkeep.policy.conditions.types import of_schema
 from lockkeep.policy.lint.material import Finding, Material, Said, covers, named
 from lockkeep.policy.lint.truth import below_zero, constant, stays_silent
-from lockkeep.policy.rules import Rule
-from lockkeep.policy.runtime import Money, Table
-from lockkeep.policy.types import of_schema
+from lockkeep.policy.rules.rule import Rule
 
 
 def writing(material: Material) -> Iterator[Finding]:

@@ -6,13 +6,13 @@ from datetime import date
 from functools import cached_property
 
 from lockkeep.model import Json, Tool, is_object
-from lockkeep.policy import policyfiles
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.forms import Block, Entry, PolicyFile
+from lockkeep.policy.conditions.runtime import is_array
+from lockkeep.policy.files.forms import Block, Entry, PolicyFile
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Place, Problems, parse
-from lockkeep.policy.rules import Applies, Rule
-from lockkeep.policy.runtime import is_array
+from lockkeep.policy.rules.rule import Applies, Rule
+from lockkeep.policy.show import policyfiles
 
 WRITES = ("write", "money", "customer_visible", "irreversible")
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from lockkeep.policy.forms import Ask, Asking, Limit
+from lockkeep.policy.files.forms import Ask, Asking, Limit
 from lockkeep.policy.lint.material import Finding, Material, id_of, named
 from lockkeep.policy.positions import Place
-from lockkeep.policy.reads import EXPIRES
+from lockkeep.policy.rules.reads import EXPIRES
 
 DYNAMIC = ("person:", "manager-of:")
 

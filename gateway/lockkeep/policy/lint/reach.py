@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lockkeep.policy.lint.material import Finding, Material, Said, covers, named, place_of
-from lockkeep.policy.rules import Rule
+from lockkeep.policy.rules.rule import Rule
 
 
 def reaching(material: Material) -> Iterator[Finding]:

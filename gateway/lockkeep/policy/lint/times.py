@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
-from lockkeep.policy import policyfiles
-from lockkeep.policy.forms import Block, PolicyFile, When
+from lockkeep.policy.files.forms import Block, PolicyFile, When
 from lockkeep.policy.lint.material import Finding, Material, Said, id_of, place_of
 from lockkeep.policy.positions import Place
+from lockkeep.policy.show import policyfiles
 
 LONGEST_WATCH = timedelta(days=30)
 SOON = timedelta(days=14)

@@ -11,11 +11,11 @@ from fractions import Fraction
 from itertools import product
 from typing import cast
 
-from lockkeep.policy.checked import Code
-from lockkeep.policy.lexer import Unreadable
-from lockkeep.policy.parser import Binary, Call, Choice, Lit, Tree, Unary, below, parse
-from lockkeep.policy.rules import Condition, Rule
-from lockkeep.policy.runtime import EvalError, Money, Value, is_array
+from lockkeep.policy.conditions.checked import Code
+from lockkeep.policy.conditions.lexer import Unreadable
+from lockkeep.policy.conditions.parser import Binary, Call, Choice, Lit, Tree, Unary, below, parse
+from lockkeep.policy.conditions.runtime import EvalError, Money, Value, is_array
+from lockkeep.policy.rules.rule import Condition, Rule
 
 MOST = 256  # alternatives; beyond that nothing is claimed
 OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from lockkeep.policy import forms
-from lockkeep.policy.lexer import Unreadable
+from lockkeep.policy.conditions.lexer import Unreadable
+from lockkeep.policy.conditions.parser import names_in, parse, parse_lookup
+from lockkeep.policy.conditions.types import of_answer
+from lockkeep.policy.files import forms
 from lockkeep.policy.lint.coverage import coverage
 from lockkeep.policy.lint.material import Finding, Material, Said, named, place_of
-from lockkeep.policy.parser import names_in, parse, parse_lookup
 from lockkeep.policy.positions import Listing, Mapping, Node, Place, Text
-from lockkeep.policy.rules import HOLE
-from lockkeep.policy.types import of_answer
+from lockkeep.policy.rules.rule import HOLE
 
 NUMBERED = re.compile(r"(deny|ask|people|limit)-[0-9]+")
 FEWEST_TOOLS, MOST_TOOLS = 5, 12

@@ -15,10 +15,10 @@ from tests.unit.policies.cel.draw import TEXTS
 from tests.unit.policies.cel.terms import LONGEST_LIST
 from tests.unit.policies.room import NUMBER, TEXT, TIME, WHOLE, env, fields, tool
 
-from lockkeep.policy.check import Checker
-from lockkeep.policy.parser import parse
-from lockkeep.policy.runtime import EvalError, is_array, is_object
-from lockkeep.policy.scope import scope_of
+from lockkeep.policy.conditions.check import Checker
+from lockkeep.policy.conditions.parser import parse
+from lockkeep.policy.conditions.runtime import EvalError, is_array, is_object
+from lockkeep.policy.rules.scope import scope_of
 
 BOOL = {"type": "boolean"}
 TOOL = tool(

@@ -1,0 +1,1 @@
+"""Test files: what people expect of the rules, run against them."""

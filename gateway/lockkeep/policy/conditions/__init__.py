@@ -1,0 +1,1 @@
+"""The condition language: text becomes a checked tree, and the tree one Python function."""

@@ -1,0 +1,1 @@
+"""Recorded calls decided again, with other rules."""

@@ -1,0 +1,1 @@
+"""The checked rules said to people: listings, sentences, decision tables, differences."""
