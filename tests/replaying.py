@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lockkeep.cli.replay import court, rules_then
+from lockkeep.cli.replay import court
 from lockkeep.ledger import history
 from lockkeep.policy.bundle import PolicySet, load
 from lockkeep.policy.replay.replay import NOT_KEPT, Again, Replay
@@ -39,7 +39,7 @@ def again(store: Path, files: Mapping[str, str]) -> list[Again]:
 
 
 def run(tx: Tx, rules: PolicySet) -> list[Again]:
-    return list(Replay(rules, court(), rules_then(tx, rules)).run(history.past_calls(tx, WINDOW)))
+    return list(Replay(rules, court()).run(history.past_calls(tx, WINDOW)))
 
 
 def agree(found: list[Again]) -> None:

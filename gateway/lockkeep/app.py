@@ -43,6 +43,8 @@ from lockkeep.model import (
 from lockkeep.pipeline import Pipeline
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.engine import results
+from lockkeep.policy.engine.engine import Later
+from lockkeep.policy.engine.lookups import LookUps
 from lockkeep.policy.inforce import InForce
 from lockkeep.policy.rules.manifest import Effects
 from lockkeep.prepare import Known, known_of, no_rules, prepare
@@ -93,6 +95,7 @@ class Gateway:
     _progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
     _wires: set[anyio.Event] = field(default_factory=set[anyio.Event])
     _ruled: set[str] = field(default_factory=set[str])
+    _watched: dict[str, tuple[Later, LookUps]] = field(default_factory=dict[str, tuple[Later, LookUps]])
     sparing: Sparing = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,9 +111,10 @@ class Gateway:
                 "policy": partial(
                     policy,
                     rules=rules,
-                    look_up=self.look_up,
+                    look_ups=lambda: LookUps(self.look_up),
                     taken=lambda share, call: limits.taken(self.store.read, share, call),
                     faults=lambda call: self.faults(schemas, call),
+                    watch=self.watch,
                 ),
             },
             approval=partial(approval, rules=rules, store=self.store),
@@ -183,9 +187,27 @@ class Gateway:
         """One request of a host; its progress token is served while it is on the wire."""
         self._progress[request.id] = progress
         try:
-            return await self.pipeline.run(request)
+            return await self.decide(request)
         finally:
             self._progress.pop(request.id, None)
+
+    async def decide(self, request: Request) -> Outcome:
+        """The pipeline's answer; what rules that only observe would have said is worked out after it."""
+        try:
+            return await self.pipeline.run(request)
+        finally:
+            if (watched := self._watched.pop(request.id, None)) is not None:
+                self.tasks.start_soon(self._observe, request.id, *watched)
+
+    def watch(self, call: ToolCall, later: Later, facts: LookUps) -> None:
+        """Kept until the call has its answer."""
+        self._watched[call.id] = later, facts
+
+    async def _observe(self, call: str, later: Later, facts: LookUps) -> None:
+        try:
+            await self.ledger.observed(call, await later(), facts.record)
+        except Exception:
+            logger.exception("what rules that observe say of call %s is not on record", call)
 
     async def send(self, claim: Claim) -> Answer:
         return await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
@@ -258,7 +280,7 @@ class Gateway:
             in_force=self.in_force,
             reconcile=self.reconciler.run_once,
             hold_queues=self.queues.run_once,
-            decide=self.pipeline.run,
+            decide=self.decide,
             connect=self.connect,
             closed=self.closed,
             tasks=self.tasks,

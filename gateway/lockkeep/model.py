@@ -255,6 +255,17 @@ class Share:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """One question the gateway put to an integration for a decision, and what came of it."""
+
+    question: str  # JSON: [tool, arguments]; empty if it could not even be put
+    names: tuple[str, ...]  # `file/look-up` that put it
+    ms: int = 0
+    answer: Json = None
+    failed: str = ""  # why there is no answer
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
     """What a policy verdict rests on: kept with the call, and part of what people agree to."""
@@ -263,7 +274,7 @@ class Basis:
     rules: str = ""  # digest of the compiled rules for this tool and caller
     fired: tuple[str, ...] = ()
     facts: Mapping[str, Json] = field(default_factory=dict[str, Json])  # for people: name -> what was read
-    answers: Mapping[str, Json] = field(default_factory=dict[str, Json])  # whole: `file/look-up` -> answer
+    looked_up: tuple[LookedUp, ...] = ()  # everything that was read for it
     shares: tuple[Share, ...] = ()
     observed: tuple[str, ...] = ()  # what rules that only observe would have said: `kind rule`
 

@@ -20,6 +20,7 @@ from tests.docs.terminal import Differs, Terminal, commands_of
 from lockkeep.model import Deny, Request
 from lockkeep.policy.bundle import PolicySet, load, read_folder
 from lockkeep.policy.cases import cases
+from lockkeep.policy.engine.lookups import LookUps
 from lockkeep.policy.files.editing import with_entry
 from lockkeep.policy.positions import Problems
 from lockkeep.prepare import known_of, prepare
@@ -211,11 +212,8 @@ def _refusal(loaded: PolicySet, said: Mapping[str, Any]) -> Deny:
         at=cases.START,
     )  # fmt: skip
 
-    async def nothing(tool: str, args: Mapping[str, Any], limit: float) -> Any:
-        raise LookupError(tool)
-
     async def decided() -> Deny:
-        return cast("Deny", (await loaded.decide(prepare(request, known), nothing)).verdict)
+        return cast("Deny", (await loaded.decide(prepare(request, known), LookUps())).verdict)
 
     deny = anyio.run(decided)
     assert isinstance(deny, Deny)

@@ -1,7 +1,8 @@
 """`lockkeep policy explain`: why a call was decided as it was, or how one would be decided now."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,12 @@ import anyio
 import typer
 
 from lockkeep.cli.here import Here, here, utc_now
-from lockkeep.cli.replay import court, nobody, rules_then
+from lockkeep.cli.replay import court
 from lockkeep.cli.show import AsJson, ago, data, fail, rows, say
 from lockkeep.errors import NotFound
 from lockkeep.gates.approval import asked
 from lockkeep.gates.arguments import Schemas, arguments
-from lockkeep.ledger import calls, history, limits
+from lockkeep.ledger import calls, generations, history, limits
 from lockkeep.ledger.history import Past
 from lockkeep.model import (
     Deny,
@@ -30,18 +31,18 @@ from lockkeep.model import (
     is_object,
     stamp,
 )
-from lockkeep.policy.bundle import PolicySet
+from lockkeep.policy.bundle import PolicySet, load
 from lockkeep.policy.conditions.runtime import FailedLookup, Value
 from lockkeep.policy.engine.course import Taken
-from lockkeep.policy.engine.engine import Decision, LookUp
+from lockkeep.policy.engine.engine import Decision
+from lockkeep.policy.engine.lookups import LookUps, by_name
 from lockkeep.policy.explain import Explained, full
-from lockkeep.policy.replay.recalled import Answers, Memory, remembered
+from lockkeep.policy.replay.recalled import remembered
 from lockkeep.policy.replay.replay import at_once
 from lockkeep.prepare import known_of, prepare
 
 WAIT = 15.0  # seconds for the servers of look-ups to answer at all
 FORM = '{"tool", "arguments", "user", "agent", "read"}'
-Given = Callable[[ToolCall], Mapping[str, Value] | None]
 
 
 def explain(
@@ -101,8 +102,6 @@ def _then(place: Here, past: Past) -> Explained:
         raise NotFound(f"call {past.id} named a tool nobody accepted: {past.tool}")
     the_court = court()
     call = the_court.prepared(rules, past, past.decided)
-    cut = rules.with_arguments(call, past.sent) if past.sent is not None else call
-    memory = Memory(remembered(past, rules, cut))
 
     def taken(share: Share) -> int:
         row = tx.one(
@@ -111,7 +110,7 @@ def _then(place: Here, past: Past) -> Explained:
         return row["taken"] if row else 0
 
     return anyio.run(partial(
-        _explained, call, rules, nobody, given=partial(memory.of, rules), taken=taken, read_at=past.decided, failed={},
+        _explained, call, rules, remembered(past).look_ups(), taken=taken, read_at=past.decided, failed={},
     ))  # fmt: skip
 
 
@@ -119,10 +118,11 @@ def _rules(place: Here, generation: int) -> PolicySet:
     current = place.rules
     if current is not None and current.generation == generation:
         return current
-    rules = rules_then(place.store.read, current)(generation) if current is not None else None
-    if rules is None:
+    stored = generations.get(place.store.read, generation)
+    rules, _ = load(stored.files, generation=generation) if stored is not None else (None, [])
+    if stored is None or rules is None:
         raise NotFound(f"policy generation {generation} is no longer kept, or does not load in this release")
-    return rules
+    return replace(rules, observe_until=stored.observe_until)
 
 
 # -- as it would be ----------------------------------------------------------------------------------------------
@@ -145,9 +145,9 @@ def _now(place: Here, past: Past | None, file: Path | None, *, live: bool) -> Ex
 
     if live:
         return anyio.run(partial(_live, place, rules, call, taken))
-    given = Answers({name: _as_given(name, said) for name, said in read.items()}, {})
+    given = by_name({name: _as_given(name, said) for name, said in read.items()})
     return anyio.run(
-        partial(_explained, call, rules, nobody, given=lambda _: given, taken=taken, read_at=None, failed={})
+        partial(_explained, call, rules, LookUps(given=given), taken=taken, read_at=None, failed={})
     )
 
 
@@ -210,34 +210,29 @@ async def _live(place: Here, rules: PolicySet, call: ToolCall, taken: Taken) -> 
         with anyio.move_on_after(WAIT):
             for name in sorted(wanted & set(rules.integrations)):
                 await supervisor.connection(name).tried.wait()
-        return await _explained(
-            call, rules, look_up, given=lambda _: None, taken=taken, read_at=utc_now(), failed=failed
-        )
+        return await _explained(call, rules, LookUps(look_up), taken=taken, read_at=utc_now(), failed=failed)
 
 
 async def _explained(
     call: ToolCall,
     rules: PolicySet,
-    look_up: LookUp,
+    facts: LookUps,
     *,
-    given: Given,
     taken: Taken,
     read_at: datetime | None,
     failed: Mapping[str, str],
 ) -> Explained:
     """Decided as the gate decides: where arguments are cut, the answer for the cut ones stands."""
-    answers = given(call)
-    decision = await rules.decide(call, look_up, answers, taken=taken)
+    decision = await rules.decide(call, facts, taken=taken)
     sent = decision.changed
     if sent is not None:
-        cut = rules.with_arguments(call, sent)
-        answers = given(cut)
-        decision = await rules.decide(cut, look_up, answers, taken=taken, changes=False)
+        decision = await rules.decide(rules.with_arguments(call, sent), facts, taken=taken, changes=False)
+    if decision.later is not None:
+        observed = await decision.later()
+        decision = replace(decision, basis=replace(decision.basis, observed=observed, looked_up=facts.record))
     held = {(share.rule, share.key): taken(share) for share in decision.basis.shares}
     verdict = _with_limits(call, rules, decision, held)
-    return Explained(
-        call, rules, decision, verdict, sent, held, _failures(rules, call, answers, failed), read_at
-    )
+    return Explained(call, rules, decision, verdict, sent, held, failed, read_at)
 
 
 def _with_limits(
@@ -251,15 +246,3 @@ def _with_limits(
     if isinstance(verdict, Deny | Divert):
         return verdict
     return full(decision.basis.shares, held) or verdict
-
-
-def _failures(
-    rules: PolicySet, call: ToolCall, answers: Mapping[str, Value] | None, failed: Mapping[str, str]
-) -> dict[str, str]:
-    """Look-ups that were wanted and gave no answer, by name."""
-    lookups = rules.rules_of(call.tool).lookups
-    found = {name: failed[lookup.tool] for (_, name), lookup in lookups.items() if lookup.tool in failed}
-    missed: set[str] = getattr(answers, "missed", set[str]())
-    found |= dict.fromkeys(missed, "it gave no answer")
-    said = {name: each.reason for name, each in (answers or {}).items() if isinstance(each, FailedLookup)}
-    return found | said

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -17,14 +16,15 @@ from lockkeep.errors import BadSetting, NotFound
 from lockkeep.gates.approval import asked
 from lockkeep.gates.arguments import Schemas, arguments
 from lockkeep.gates.policy import policy
-from lockkeep.ledger import generations, history
+from lockkeep.ledger import history
 from lockkeep.ledger.history import Past
-from lockkeep.model import Deny, Finding, Json, Request, RequireApproval, ToolCall
+from lockkeep.model import Deny, Finding, Request, RequireApproval, ToolCall
 from lockkeep.policy.bundle import PolicySet, load, read_folder
+from lockkeep.policy.engine.lookups import LookUps
 from lockkeep.policy.files.reading import seconds_of
 from lockkeep.policy.positions import Place, Problems, Text
 from lockkeep.policy.replay import replayed
-from lockkeep.policy.replay.replay import Court, Given, Replay, Taken, Then, at_once, reach
+from lockkeep.policy.replay.replay import Court, Replay, Taken, at_once, reach
 from lockkeep.policy.replay.replayed import Report
 from lockkeep.prepare import known_of, prepare
 from lockkeep.settings import from_environment
@@ -72,7 +72,7 @@ def replay_calls(
     earlier = since - reach(rules)
     calls = progress(history.past_calls(tx, earlier), history.count(tx, earlier))
     report = Report(since, rules.zone)
-    for again in Replay(rules, court(), rules_then(tx, rules)).run(calls):
+    for again in Replay(rules, court()).run(calls):
         report.add(again)
     return report
 
@@ -104,25 +104,6 @@ def start_of(text: str) -> datetime:
     return utc_now() - timedelta(seconds=seconds)
 
 
-def rules_then(tx: Tx, rules: PolicySet) -> Then:
-    """The rules of a generation, as they were; each is compiled once, and those of now not again."""
-    known: dict[int, PolicySet | None] = {}
-
-    def then(number: int) -> PolicySet | None:
-        if number not in known:
-            stored = generations.get(tx, number)
-            if stored is None:
-                known[number] = None
-            elif stored.files == rules.files and stored.observe_until is None:
-                known[number] = rules
-            else:
-                found, _ = load(stored.files, generation=number)
-                known[number] = replace(found, observe_until=stored.observe_until) if found else None
-        return known[number]
-
-    return then
-
-
 def court() -> Court:
     """The gateway's own gates, with nothing behind them."""
     schemas = Schemas()
@@ -136,7 +117,7 @@ def court() -> Court:
         )  # fmt: skip
         return prepare(request, known_of(rules, tool, past.roles))
 
-    def heard(rules: PolicySet, call: ToolCall, given: Given, taken: Taken) -> Finding:
+    def heard(rules: PolicySet, call: ToolCall, look_ups: Callable[[], LookUps], taken: Taken) -> Finding:
         objection = at_once(arguments(call, tool=rules.tools.get, closed=lambda _: None, schemas=schemas))
         if isinstance(objection, Deny):
             return Finding("arguments", objection)
@@ -144,19 +125,12 @@ def court() -> Court:
         def faults(cut: ToolCall) -> str | None:
             return schemas.faults(rules.tools[cut.tool], cut.arguments)
 
-        found = at_once(
-            policy(call, rules=lambda: rules, look_up=nobody, taken=taken, faults=faults, given=given)
-        )
+        found = at_once(policy(call, rules=lambda: rules, look_ups=look_ups, taken=taken, faults=faults))
         if isinstance(found.verdict, RequireApproval):
             return Finding("policy", asked(call, found.verdict, rules), found.basis)
         return found
 
     return Court(prepared, heard)
-
-
-async def nobody(tool: str, _arguments: object, _timeout: float) -> Json:
-    """A replay asks nobody."""
-    raise NotFound(tool)
 
 
 def told(calls: Iterable[Past], number: int) -> Iterator[Past]:

@@ -10,13 +10,14 @@ import typer
 
 from lockkeep.cli.here import utc_now
 from lockkeep.cli.policy import DoesNotLoad
-from lockkeep.cli.replay import Since, court, nobody, recorded, rules_of, rules_then, start_of, told
+from lockkeep.cli.replay import Since, court, recorded, rules_of, start_of, told
 from lockkeep.cli.show import AsJson, data, fail, say
 from lockkeep.errors import Conflict
 from lockkeep.ledger import history
 from lockkeep.ledger.history import WORDS
 from lockkeep.model import Allow, Json, Request, RequireApproval
 from lockkeep.policy.bundle import LOCK, PolicySet, load
+from lockkeep.policy.engine.lookups import LookUps, by_name
 from lockkeep.policy.replay.replay import Replay, at_once
 from lockkeep.policy.suggest import Draft, Sample, names, policy_text, samples, test_text, used
 from lockkeep.prepare import known_of, prepare
@@ -91,7 +92,10 @@ def _expected(rules: PolicySet, sample: Sample) -> str:
         host="policy test", at=past.decided.replace(microsecond=0),
     )  # fmt: skip
     call = prepare(request, known_of(rules, tool, past.roles))
-    verdict = call.unresolved or at_once(rules.decide(call, nobody, given=sample.read, telling=False)).verdict
+    verdict = (
+        call.unresolved
+        or at_once(rules.decide(call, LookUps(given=by_name(sample.read)), telling=False)).verdict
+    )
     if isinstance(verdict, Allow):
         return "allowed"
     if not isinstance(verdict, RequireApproval):
@@ -109,7 +113,7 @@ def _replayed(tx: Tx, rules: PolicySet, since: datetime, drafts: list[Draft]) ->
     if not drafts:
         return found
     alone = _alone(rules, drafts)
-    for again in Replay(alone, court(), rules_then(tx, alone)).run(calls):
+    for again in Replay(alone, court()).run(calls):
         if again.past.word is not None:
             found[again.past.word][again.word or "not replayable"] += 1
     return found

@@ -15,6 +15,7 @@ VERSION = 1
 EVENTS = {
     "call.denied": "A gate said no; nothing was sent.",
     "call.diverted": "A rule handed the case to people; nothing was sent.",
+    "call.observed": "What rules that only observe would have said, worked out after the answer; what they read.",
     "call.parked": "People are asked; the call waits.",
     "call.claimed": "The call was allowed and is being sent.",
     "call.settled": "The send ended; `outcome` says how.",

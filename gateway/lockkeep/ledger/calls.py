@@ -22,6 +22,7 @@ from lockkeep.model import (
     Failed,
     Finding,
     Json,
+    LookedUp,
     Outcome,
     Pending,
     Request,
@@ -152,8 +153,13 @@ def payload(tx: Tx, call: ToolCall, findings: Sequence[Finding], sent: Arguments
         salt=secrets.token_hex(16),
         arguments=dump(call.arguments),
         sent=None if sent is None else dump(sent),
-        facts=dump({"shown": basis_of(findings).facts, "answers": basis_of(findings).answers}),
+        facts=facts_of(basis_of(findings).facts, basis_of(findings).looked_up),
     )
+
+
+def facts_of(shown: Mapping[str, Json], looked_up: Sequence[LookedUp]) -> str:
+    """What was read for a decision: as people see it, and whole, so that it can be made again."""
+    return dump({"shown": shown, "looked_up": [asdict(each) for each in looked_up]})
 
 
 def record(
@@ -167,6 +173,15 @@ def record(
         pin=call.pin, policy=basis.generation or call.generation, rules=list(basis.fired), verdicts=verdicts(findings),
         args=digest_with_salt(tx, call.id, call.arguments), **more,
     )  # fmt: skip
+
+
+def observed(tx: Tx, call: str, now: datetime, said: Sequence[str], record: Sequence[LookedUp]) -> None:
+    """What rules that only observe came to, once the call had its answer; what they read is kept for replays."""
+    audit.append(tx, "call.observed", now, call=call, observed=list(said), looked_up=looked_up(record))
+    stored = tx.one("payload_get", call=call)
+    if stored is not None:
+        facts = json.loads(stored["facts"])
+        tx.run("call_facts", call=call, facts=facts_of(facts["shown"], record))
 
 
 def digest_with_salt(tx: Tx, call: str, value: Json) -> str | None:
@@ -189,8 +204,20 @@ def verdicts(findings: Sequence[Finding]) -> list[dict[str, Json]]:
             entry |= {"rules": list(finding.basis.fired)}
         if finding.basis is not None and finding.basis.observed:
             entry |= {"observed": list(finding.basis.observed)}
+        if finding.basis is not None and finding.basis.looked_up:
+            entry |= {"looked_up": looked_up(finding.basis.looked_up)}
         said.append(entry)
     return said
+
+
+def looked_up(record: Sequence[LookedUp]) -> list[dict[str, Json]]:
+    """Every question the gateway put: to which tool, how long it took, and whether it failed. No payload."""
+    return [
+        {"tool": json.loads(each.question)[0], "for": list(each.names), "ms": each.ms}
+        | ({"failed": each.failed} if each.failed else {})
+        for each in record
+        if each.question
+    ]
 
 
 def basis_of(findings: Sequence[Finding]) -> Basis:

@@ -20,6 +20,7 @@ from lockkeep.model import (
     Diverted,
     Failed,
     Finding,
+    LookedUp,
     Outcome,
     RequireApproval,
     Succeeded,
@@ -319,6 +320,10 @@ class Ledger:
             await self.store.write(mark)
             self._left_open.difference_update(found)
         return found
+
+    async def observed(self, call: str, said: Sequence[str], record: Sequence[LookedUp]) -> None:
+        """What rules that only observe said after the answer, and what they read for it."""
+        await self.store.write(lambda tx: calls.observed(tx, call, self.clock(), said, record), durable=False)
 
     async def expire(self) -> None:
         """Approvals that nobody decided, or nobody used, in time are over; others are asked further people, too."""

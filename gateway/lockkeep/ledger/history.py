@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from lockkeep.model import Amount, Json, moment, stamp
+from lockkeep.model import Amount, Json, LookedUp, moment, stamp
 from lockkeep.store import Row, Tx
 
 Word = Literal["allowed", "asks", "people", "denied"]
@@ -58,7 +58,7 @@ class Past:
     amount: Amount | None
     arguments: Mapping[str, Json] | None  # None: the payload is deleted
     sent: Mapping[str, Json] | None
-    answers: Mapping[str, Json]  # of look-ups: `file/name` -> answer
+    looked_up: tuple[LookedUp, ...]  # the questions that were put, with their answers
 
     @property
     def word(self) -> Word | None:
@@ -120,8 +120,15 @@ def past_of(row: Row) -> Past:
         approval_state=row["approval_state"], groups=_groups(row["demands"]),
         amount=None if amount is None else Amount(minor=amount, currency=row["currency"]),
         arguments=None if row["arguments"] is None else json.loads(row["arguments"]),
-        sent=None if row["sent"] is None else json.loads(row["sent"]), answers=facts.get("answers", {}),
+        sent=None if row["sent"] is None else json.loads(row["sent"]),
+        looked_up=tuple(_looked_up(each) for each in facts.get("looked_up", ())),
     )  # fmt: skip
+
+
+def _looked_up(stored: dict[str, Any]) -> LookedUp:
+    return LookedUp(
+        stored["question"], tuple(stored["names"]), stored["ms"], stored["answer"], stored["failed"]
+    )
 
 
 def _entered(row: Row) -> datetime:

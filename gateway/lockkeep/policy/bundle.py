@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 from lockkeep.errors import BadPolicySet
 from lockkeep.model import Arguments, Deny, Integration, Json, Tool, ToolCall, Tools, is_object
 from lockkeep.policy.conditions.lexer import Unreadable
-from lockkeep.policy.conditions.runtime import Env, Money, Value
+from lockkeep.policy.conditions.runtime import Env, Money
 from lockkeep.policy.engine import engine
 from lockkeep.policy.engine.course import OBSERVED, Room, Taken, nothing_taken
 from lockkeep.policy.engine.index import Index
-from lockkeep.policy.engine.lookups import Kept
+from lockkeep.policy.engine.lookups import Kept, LookUps
 from lockkeep.policy.files import gatewayfile, people, simple, workflowfile
 from lockkeep.policy.files.forms import PolicyFile
 from lockkeep.policy.files.gatewayfile import GatewayFile
@@ -157,22 +157,20 @@ class PolicySet:
     def decide(
         self,
         call: ToolCall,
-        look_up: engine.LookUp,
-        given: Mapping[str, Value] | None = None,
+        facts: LookUps,
         *,
         taken: Taken = nothing_taken,
         telling: bool = True,
         changes: bool = True,
     ) -> Coroutine[Any, Any, engine.Decision]:
-        """The verdict. `given` stands in for look-ups, `taken` for what others hold of a limit."""
+        """The verdict. `facts` reads what the rules want to know, `taken` is what others hold of a limit."""
         index = self.indexes.get(call.tool) or NOTHING_SAID
         return engine.decide(
             call,
             index,
             self.env(call),
             room=self.room,
-            look_up=look_up,
-            given=given,
+            facts=facts,
             taken=taken,
             telling=telling,
             changes=changes,

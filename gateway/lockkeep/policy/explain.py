@@ -27,7 +27,7 @@ class Explained:
     verdict: Verdict  # after limits
     sent: Mapping[str, Json] | None  # the arguments after changes, if any were changed
     held: Mapping[tuple[str, str], int]  # of each share: what others hold of its limit
-    failed: Mapping[str, str]  # look-ups without an answer, by name, and why
+    failed: Mapping[str, str]  # what the integrations said where a look-up failed, by tool
     read_at: datetime | None  # when the answers were read; None: they were given
 
     @property
@@ -49,15 +49,16 @@ class Explained:
     @property
     def lookups(self) -> list[dict[str, Json]]:
         """Every look-up the tool's entries know: answered, failed, or not read."""
+        read = {name: each for each in self.decision.basis.looked_up for name in each.names}
         found: list[dict[str, Json]] = []
-        for (file, name), lookup in sorted(self.rules.rules_of(self.call.tool).lookups.items()):
-            answered = f"{file}/{name}" in self.decision.basis.answers
-            said = "answered" if answered else "failed" if name in self.failed else "not read"
-            at = self.read_at.isoformat(timespec="seconds") if self.read_at and answered else None
+        for (file, own), lookup in sorted(self.rules.rules_of(self.call.tool).lookups.items()):
+            each = read.get(f"{file}/{own}")
+            why = self.failed.get(lookup.tool, each.failed) if each and each.failed else ""
+            said = "not read" if each is None else "failed" if why else "answered"
+            at = self.read_at.isoformat(timespec="seconds") if self.read_at and said == "answered" else None
             found.append(
-                {"lookup": f"{file}/{name}", "tool": lookup.tool, "said": said, "read_at": at,
-                 "why": "" if answered else self.failed.get(name, "")}
-            )  # fmt: skip
+                {"lookup": f"{file}/{own}", "tool": lookup.tool, "said": said, "read_at": at, "why": why}
+            )
         return found
 
     @property

@@ -261,9 +261,10 @@ def samples(uses: Mapping[str, Use], rules: PolicySet) -> list[Sample]:
 def _sample(title: str, past: Past, rules: PolicySet) -> Sample:
     tool, texts = rules.tools[past.tool], _Texts()
     lookups = rules.rules_of(past.tool).lookups
+    answers = {name: each.answer for each in past.looked_up for name in each.names if not each.failed}
     read: dict[str, Json] = {}
     for (file, name), lookup in sorted(lookups.items()):
-        if (answer := past.answers.get(f"{file}/{name}")) is not None:
+        if (answer := answers.get(f"{file}/{name}")) is not None:
             read[name] = texts.without(answer, rules.tools[lookup.tool].output or {})
     known = properties(tool)
     kept = {name: value for name, value in (past.arguments or {}).items() if name in known}

@@ -10,6 +10,9 @@ VALUES (:id, :state, :tool, :operation, :integration, :exported, :risk, :pin, :u
 INSERT INTO payloads (call, salt, arguments, sent, facts) VALUES (:call, :salt, :arguments, :sent, :facts)
 ON CONFLICT (call) DO UPDATE SET sent = excluded.sent, facts = excluded.facts;
 
+-- name: call_facts
+UPDATE payloads SET facts = :facts WHERE call = :call;
+
 -- name: call_result
 UPDATE payloads SET result = :result WHERE call = :call;
 

@@ -12,7 +12,8 @@ from lockkeep.policy.conditions.checked import Code, Scope
 from lockkeep.policy.conditions.parser import parse
 from lockkeep.policy.conditions.runtime import MOST_STEPS, STEPS, Env
 from lockkeep.policy.conditions.types import Type, of_schema
-from lockkeep.policy.engine import engine
+from lockkeep.policy.engine import engine, lookups
+from lockkeep.policy.engine.lookups import LookUp
 from lockkeep.policy.rules.scope import scope_of
 from lockkeep.prepare import known_of, prepare
 from lockkeep.upstream import Accepted, Lock, write_lock
@@ -177,8 +178,8 @@ class LookUps:
         return answer
 
 
-async def decide(current: PolicySet, wanted: ToolCall, look_up: LookUps | None = None) -> engine.Decision:
-    return await current.decide(wanted, look_up or LookUps())
+async def decide(current: PolicySet, wanted: ToolCall, look_up: LookUp | None = None) -> engine.Decision:
+    return await current.decide(wanted, lookups.LookUps(look_up or LookUps()))
 
 
 READS: Mapping[str, Type] = {

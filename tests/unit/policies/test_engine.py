@@ -8,7 +8,7 @@ import anyio
 import pytest
 from tests.unit.policies.room import A_LEAD, PAID, LookUps, call, decide, policy, rules
 
-from lockkeep.model import Allow, Basis, Deny, RequireApproval, ToolCall
+from lockkeep.model import Allow, Basis, Deny, LookedUp, RequireApproval, ToolCall
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.engine.course import Heard
 
@@ -202,7 +202,7 @@ async def test_look_ups_that_do_not_wait_for_each_other_are_made_at_the_same_tim
             await both.wait()
         return A_LEAD if tool == "crm.get" else OWNERS
 
-    said = await current.decide(call(current, "crm.assign", **ASSIGN), look_up)
+    said = await decide(current, call(current, "crm.assign", **ASSIGN), look_up)
     assert said.verdict == Allow(ASSIGN)
 
 
@@ -251,7 +251,7 @@ async def test_a_look_up_that_takes_too_long_denies() -> None:
         seen.append(timeout)
         raise TimeoutError  # as `fail_after` would, without the wait
 
-    said = (await current.decide(call(current, "crm.assign", **ASSIGN), slow)).verdict
+    said = (await decide(current, call(current, "crm.assign", **ASSIGN), slow)).verdict
     assert said == Deny(
         "policy.lookup_failed",
         "Rule desk/crm.assign/deny-1 could not be judged: the look-up lead gave no answer: no answer in 1 seconds.",
@@ -315,7 +315,7 @@ async def test_a_surprise_inside_a_rule_denies_with_its_name(monkeypatch: pytest
 async def test_a_surprise_outside_the_rules_denies_too(caplog: pytest.LogCaptureFixture) -> None:
     current = rules(assign("limit: 5 per hour"))
     broken = replace(current, rules={"crm.assign": replace(current.rules["crm.assign"], rules=(None,))})
-    denied = await broken.decide(call(current, "crm.assign", **ASSIGN), reads())
+    denied = await decide(broken, call(current, "crm.assign", **ASSIGN), reads())
     assert denied.verdict == Deny(
         "policy.error", "The rules of crm.assign could not be judged: AttributeError."
     )
@@ -337,7 +337,7 @@ async def test_the_basis_names_what_fired_what_was_read_and_what_is_counted() ->
         rules=decision.basis.rules,
         fired=("desk/crm.assign/allow", "desk/crm.assign/limit-1", "desk/crm.assign/rich"),
         facts={"lead.value": "1.00 EUR"},
-        answers={"desk/lead": A_LEAD},
+        looked_up=(LookedUp('["crm.get", {"id": "l", "kind": "lead"}]', ("desk/lead",), decision.basis.looked_up[0].ms, A_LEAD),),
         shares=(share,),
     )
     assert (share.rule, share.key, share.most, share.text) == (

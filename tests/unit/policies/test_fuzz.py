@@ -20,7 +20,7 @@ import anyio
 import pytest
 from tests.unit.policies.cel.draw import Draw
 from tests.unit.policies.cel.oracle import TOOL, facts
-from tests.unit.policies.room import ARGUMENTS, FOLDER, LookUps, env, scope
+from tests.unit.policies.room import ARGUMENTS, FOLDER, LookUps, decide, env, scope
 from tests.unit.policies.test_properties import CONDITIONS, FACTS, GOOD, told
 
 from lockkeep.model import Json, Request, is_object
@@ -476,7 +476,7 @@ def decided(rules: PolicySet, chance: Random) -> None:
         look_up = LookUps(billing_payment=chance.choice(FACTS), crm_get=chance.choice(FACTS))
 
         async def asked(call: Any = call, look_up: LookUps = look_up) -> Any:
-            return await rules.decide(call, look_up)
+            return await decide(rules, call, look_up)
 
         decision = anyio.run(asked)
         surprises = {

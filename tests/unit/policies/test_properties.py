@@ -8,7 +8,19 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from tests.unit.policies.room import ALL, ARGUMENTS, FOLDER, NOW, LookUps, call, checked, env, folder, lock
+from tests.unit.policies.room import (
+    ALL,
+    ARGUMENTS,
+    FOLDER,
+    NOW,
+    LookUps,
+    call,
+    checked,
+    decide,
+    env,
+    folder,
+    lock,
+)
 
 from lockkeep.model import Allow, Deny, Divert, RequireApproval, Verdict
 from lockkeep.policy.bundle import load
@@ -86,7 +98,7 @@ def decided(policies: list[str], payment: Any, lead: Any, backwards: bool = Fals
     look_up = LookUps(billing_payment=payment, crm_get=lead)
 
     async def asked() -> Verdict:
-        return (await loaded.decide(wanted, look_up)).verdict
+        return (await decide(loaded, wanted, look_up)).verdict
 
     verdict = anyio.run(asked)
     assert len(look_up.asked) == len({tool for tool, _ in look_up.asked})

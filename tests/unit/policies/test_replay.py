@@ -10,6 +10,8 @@ from tests.unit.policies import room
 from tests.unit.policies.traffic import FILES, desk
 
 from lockkeep.cli.replay import told
+from lockkeep.model import Allow, Deny, Verdict
+from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.replay.recalled import Memory
 from replaying import again, agree
 
@@ -44,26 +46,29 @@ DENY = "crm.assign:\n  allow: anyone\n  deny: {when: lead.id == 'x'}"
 ASKED = '["crm.get", {"id": "l", "kind": "lead"}]'
 
 
-def test_an_answer_is_found_by_its_question_whatever_the_look_up_is_called_now() -> None:
+async def test_an_answer_is_found_by_its_question_whatever_the_look_up_is_called_now() -> None:
     rules = room.rules(room.policy(DENY.replace("lead", "it"), read='it: crm.get(id=id, kind="lead")'))
     memory = Memory({ASKED: room.A_LEAD})
-    call = room.call(rules, "crm.assign", kind="lead", id="l", owner="o")
-    other = room.call(rules, "crm.assign", kind="lead", id="m", owner="o")
 
-    assert memory.of(rules, call).get("it") == room.A_LEAD
-    assert memory.of(rules, other).get("it") is None
-    assert memory.unanswered == {'["crm.get", {"id": "m", "kind": "lead"}]'}
+    assert isinstance(await _verdict(rules, memory, id="l"), Allow)
+    assert memory.missed == set()
+    assert isinstance(await _verdict(rules, memory, id="m"), Deny)
+    assert memory.missed == {'["crm.get", {"id": "m", "kind": "lead"}]'}
 
 
-def test_one_name_for_two_questions_has_no_answer_rather_than_a_wrong_one() -> None:
+async def test_one_name_in_two_files_stands_for_two_questions() -> None:
     first = room.policy(DENY, read='lead: crm.get(kind="lead", id=id)')
-    second = room.policy(DENY, read='lead: crm.get(kind="lead", id=owner)', name="second")
-    rules = room.rules(first, second)
-    both = room.call(rules, "crm.assign", kind="lead", id="l", owner="o")
-    same = room.call(rules, "crm.assign", kind="lead", id="l", owner="l")
+    second = room.policy(DENY.replace("'x'", "'o'"), read='lead: crm.get(kind="lead", id=owner)', name="second")
+    memory = Memory({ASKED: room.A_LEAD, ASKED.replace('"l"', '"o"'): {**room.A_LEAD, "id": "o"}})
 
-    assert Memory({ASKED: room.A_LEAD}).of(rules, both).get("lead") is None
-    assert Memory({ASKED: room.A_LEAD}).of(rules, same).get("lead") == room.A_LEAD
+    denied = await _verdict(room.rules(first, second), memory, id="l")
+    assert isinstance(denied, Deny)
+    assert denied.rule == "second/crm.assign/deny-1"
+
+
+async def _verdict(rules: PolicySet, memory: Memory, *, id: str) -> Verdict:
+    wanted = room.call(rules, "crm.assign", kind="lead", id=id, owner="o")
+    return (await rules.decide(wanted, memory.look_ups())).verdict
 
 
 def test_a_long_replay_says_on_a_terminal_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

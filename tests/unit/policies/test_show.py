@@ -14,6 +14,7 @@ from tests.unit.policies.test_starter import shipped
 from lockkeep.model import Allow, Deny, Divert, RequireApproval, ToolCall
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.conditions.runtime import Money
+from lockkeep.policy.engine import lookups
 from lockkeep.policy.show import policyfiles, show
 from lockkeep.policy.show.plain import Words
 from lockkeep.policy.show.table import Decided
@@ -361,7 +362,7 @@ async def decided(current: PolicySet, sample: Sample) -> tuple[str, frozenset[st
     wanted: ToolCall = call(
         current, "billing.refund", user=sample.user, payment_id=sample.payment, amount_minor=sample.minor, currency=sample.currency, **why,
     )  # fmt: skip
-    decision = await current.decide(wanted, LookUps(billing_payment=paid), taken=lambda _: sample.taken)
+    decision = await current.decide(wanted, lookups.LookUps(LookUps(billing_payment=paid)), taken=lambda _: sample.taken)
     match decision.verdict:
         case Deny():
             return "refused", frozenset()

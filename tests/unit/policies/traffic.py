@@ -19,6 +19,7 @@ from lockkeep.ledger import Ledger, approvals, calls, generations, limits
 from lockkeep.model import Answer, Claim, Json, Outcome, Pending, Request
 from lockkeep.pipeline import Pipeline
 from lockkeep.policy.bundle import PolicySet
+from lockkeep.policy.engine.lookups import LookUps
 from lockkeep.prepare import Known, known_of
 from lockkeep.store import Store
 
@@ -110,7 +111,7 @@ class Desk:
                 "policy": partial(
                     policy,
                     rules=rules,
-                    look_up=self.look_up,
+                    look_ups=lambda: LookUps(self.look_up),
                     taken=lambda share, call: limits.taken(read, share, call),
                     faults=lambda call: schemas.faults(self.rules.tools[call.tool], call.arguments),
                 ),

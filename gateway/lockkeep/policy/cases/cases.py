@@ -30,6 +30,7 @@ from lockkeep.policy.conditions.runtime import FailedLookup, is_array, shown
 from lockkeep.policy.conditions.types import ANY, Type, of_answer, of_schema
 from lockkeep.policy.engine import results
 from lockkeep.policy.engine.combining import MILLION
+from lockkeep.policy.engine.lookups import LookUps, by_name
 from lockkeep.policy.positions import Problem, Problems, nearest
 from lockkeep.policy.rules.rule import Counted, ToolRules
 from lockkeep.upstream.exported import exported_schema
@@ -185,12 +186,12 @@ async def _decided(rules: PolicySet, case: Case, tool: Tool, call: ToolCall) -> 
     """Arguments, rules, changes and, where something was changed, arguments and rules once more."""
     if stopped := _stopped(tool, call):
         return _Decided(stopped, Basis(), call)
-    answers, used = _answers(rules, tool, case.values["read"]), case.values["used"]
+    answers, used = by_name(_answers(rules, tool, case.values["read"])), case.values["used"]
 
     def taken(share: Share) -> int:
         return _taken(rules, tool, share, used)
 
-    decision = await rules.decide(call, _nothing, given=answers, taken=taken)
+    decision = await rules.decide(call, LookUps(given=answers), taken=taken)
     if decision.changed is None:
         return _Decided(_limited(decision.verdict, decision.basis, taken), decision.basis, call)
     cuts = tuple(
@@ -202,7 +203,7 @@ async def _decided(rules: PolicySet, case: Case, tool: Tool, call: ToolCall) -> 
     wrong = cut.unresolved or _wrong(_faults(tool, cut.arguments))
     if wrong is not None:
         return _Decided(wrong, decision.basis, cut, cuts)
-    again = await rules.decide(cut, _nothing, given=answers, taken=taken, changes=False)
+    again = await rules.decide(cut, LookUps(given=answers), taken=taken, changes=False)
     return _Decided(_limited(again.verdict, again.basis, taken), again.basis, cut, cuts)
 
 
@@ -231,10 +232,6 @@ def _schema(text: str) -> jsonschema_rs.Validator:
 
 def _wrong(faults: str | None) -> Deny | None:
     return Deny("policy.error", f"A rule's change does not fit the tool: {faults}") if faults else None
-
-
-async def _nothing(tool: str, arguments: Mapping[str, Json], timeout: float) -> Json:
-    raise LookupError(tool)
 
 
 def _now(text: Json) -> datetime:

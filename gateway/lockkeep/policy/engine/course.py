@@ -10,7 +10,7 @@ from lockkeep.model import Deny, Json, Risk, Share, ToolCall
 from lockkeep.policy.conditions import runtime
 from lockkeep.policy.conditions.checked import Code
 from lockkeep.policy.conditions.runtime import Env, EvalError, Value
-from lockkeep.policy.engine.lookups import Kept
+from lockkeep.policy.engine.lookups import Kept, LookUps
 from lockkeep.policy.files.people import People
 from lockkeep.policy.rules.rule import Condition, Lookup, Rule
 
@@ -68,15 +68,15 @@ class Course:
     env: Env
     room: Room
     lookups: Mapping[tuple[str, str], Lookup]
+    facts: LookUps
     telling: bool = False  # whether every rule's part is wanted
-    given: Mapping[str, Value] | None = None  # answers of a test or of a recorded call, instead of look-ups
     taken: Taken = nothing_taken
     answers: dict[tuple[str, str], Value] = field(default_factory=dict[tuple[str, str], Value])
     heard: dict[str, Heard] = field(default_factory=dict[str, Heard])
     fired: list[Rule] = field(default_factory=list[Rule])
     errors: list[tuple[Rule, EvalError]] = field(default_factory=list[tuple[Rule, EvalError]])
     late: list[Rule] = field(default_factory=list[Rule])  # what only its hours kept from firing
-    facts: dict[str, Json] = field(default_factory=dict[str, Json])
+    shown: dict[str, Json] = field(default_factory=dict[str, Json])  # facts, as people see them
     shares: list[Share] = field(default_factory=list[Share])
 
     def env_of(self, rule: Rule) -> Env:
@@ -126,7 +126,7 @@ def remember(code: Code, env: Env, course: Course) -> None:
         return
     for leaf in leaves(code):
         if leaf.path is not None and leaf.path[0] == "read":
-            course.facts[".".join(leaf.path[1:])] = safe(leaf, env)
+            course.shown[".".join(leaf.path[1:])] = safe(leaf, env)
 
 
 def safe(leaf: Code, env: Env) -> str:

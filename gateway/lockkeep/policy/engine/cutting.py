@@ -13,7 +13,7 @@ def cut_down(cuts: tuple[Cut, ...], course: Course) -> dict[str, Json] | None:
     """The arguments with every cut made, the smallest counting; None if none was needed."""
     changed: dict[str, Json] = {}
     for cut in cuts:
-        if cut.mode != "enforce" or (cut.until is not None and course.local.date() > cut.until):
+        if cut.mode != "enforce" or not _in_force(cut, course):
             continue
         try:
             most = _over(cut, course.env)
@@ -24,6 +24,24 @@ def cut_down(cuts: tuple[Cut, ...], course: Course) -> dict[str, Json] | None:
         if most is not None:
             changed[cut.argument] = min(most, changed.get(cut.argument, most))
     return {**course.call.arguments, **changed} if changed else None
+
+
+def would_cut(cuts: tuple[Cut, ...], course: Course) -> list[str]:
+    """The rules that only observe, and would have cut something."""
+    return [
+        cut.rule for cut in cuts if cut.mode == "observe" and _in_force(cut, course) and _cuts(cut, course)
+    ]
+
+
+def _cuts(cut: Cut, course: Course) -> bool:
+    try:
+        return _over(cut, course.env) is not None
+    except EvalError:
+        return False
+
+
+def _in_force(cut: Cut, course: Course) -> bool:
+    return cut.until is None or course.local.date() <= cut.until
 
 
 def _over(cut: Cut, env: Env) -> int | float | None:

@@ -3,30 +3,37 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lockkeep.model import Allow, Basis, Deny, Divert, Json, ToolCall, Verdict
-from lockkeep.policy.conditions.runtime import MOST_STEPS, STEPS, Env, EvalError, FailedLookup, Value
+from lockkeep.policy.conditions.runtime import MOST_STEPS, STEPS, Env, EvalError
 from lockkeep.policy.engine.combining import combined, denied, not_allowed
 from lockkeep.policy.engine.course import Course, Denied, Heard, Room, Taken, nothing_taken, remember, safe
-from lockkeep.policy.engine.cutting import cut_down
+from lockkeep.policy.engine.cutting import cut_down, would_cut
 from lockkeep.policy.engine.index import Index, Plan, Step
-from lockkeep.policy.engine.lookups import LookUp, answers
+from lockkeep.policy.engine.lookups import LookUps
 from lockkeep.policy.rules.rule import Rule, ToolRules, needed_by
 
 logger = logging.getLogger(__name__)
 FIRST_DAYS = "gateway/observe"
+Later = Callable[[], Awaitable[tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict, what it rests on, and every rule's part in it. `changed`: arguments that were cut, if any were."""
+    """A verdict, what it rests on, and every rule's part in it.
+
+    `changed`: arguments that were cut, if any were. `later`: reads what only watching rules want, and says what they
+    would have said; the verdict does not wait for it.
+    """
 
     verdict: Verdict
     basis: Basis
     heard: tuple[Heard, ...] = ()
     changed: Mapping[str, Json] | None = None
+    later: Later | None = None
 
 
 async def decide(
@@ -35,27 +42,26 @@ async def decide(
     env: Env,
     *,
     room: Room,
-    look_up: LookUp,
-    given: Mapping[str, Value] | None = None,
+    facts: LookUps,
     taken: Taken = nothing_taken,
     telling: bool = True,
     changes: bool = True,
 ) -> Decision:
     """The verdict on this call, whatever happens: a surprise denies."""
     env[STEPS] = [MOST_STEPS]
-    course = Course(call, env, room, index.rules.lookups, telling, given, taken)
+    course = Course(call, env, room, index.rules.lookups, facts, telling, taken)
     plan: Plan | None = None
     try:
         plan = index.plan(call, None)
         if room.observes(call):
-            return await _only_observed(plan.watched(), course, look_up)
+            return await _only_observed(plan.watched(), course)
         for rule in plan.not_for if telling else ():
             course.tell(rule, "not for you")
-        verdict = await _verdict(plan, course, look_up)
-        observed = _observe(plan, course) if plan.observed else ()
+        verdict = await _verdict(plan, course)
         stops = isinstance(verdict, Deny | Divert)
         changed = cut_down(plan.cuts, course) if changes and plan.cuts and not stops else None
-        return _decided(verdict, plan, course, changed, observed)
+        decision = _decided(verdict, plan, course, changed)
+        return await _watched(decision, plan, course) if plan.watches else decision
     except Denied as error:
         return _decided(error.deny, plan, course)
     except Exception as error:
@@ -64,14 +70,29 @@ async def decide(
         return _decided(Deny("policy.error", reason), plan, course)
 
 
-async def _only_observed(plan: Plan, course: Course, look_up: LookUp) -> Decision:
+async def _only_observed(plan: Plan, course: Course) -> Decision:
     """First days of a gateway: one rule lets it pass, and all others say what they would have said."""
-    await _look_up(plan, (), course, look_up)
-    decision = _decided(Allow(course.call.arguments), plan, course, None, _observe(plan, course))
-    return replace(decision, basis=replace(decision.basis, fired=(FIRST_DAYS,)))
+    decision = _decided(Allow(course.call.arguments), plan, course)
+    decision = replace(decision, basis=replace(decision.basis, fired=(FIRST_DAYS,)))
+    return await _watched(decision, plan, course)
 
 
-async def _verdict(plan: Plan, course: Course, look_up: LookUp) -> Verdict:
+async def _watched(decision: Decision, plan: Plan, course: Course) -> Decision:
+    """What rules that only observe would have said: now if it takes no wait, else later."""
+    wanted = {(step.rule.file, name) for step in plan.observed for name in step.rule.reads}
+    if course.facts.live and wanted - course.answers.keys():
+        return replace(decision, later=partial(_observe_later, plan, wanted, course))
+    await _look_up(wanted - course.answers.keys(), course)
+    basis = replace(decision.basis, observed=_observe(plan, course), looked_up=course.facts.record)
+    return replace(decision, basis=basis, heard=tuple(course.heard.values()))
+
+
+async def _observe_later(plan: Plan, wanted: set[tuple[str, str]], course: Course) -> tuple[str, ...]:
+    await _look_up(wanted, course)
+    return _observe(plan, course)
+
+
+async def _verdict(plan: Plan, course: Course) -> Verdict:
     """Look-ups are made at most once each, and only if the answer depends on them."""
     open_allows = _pass_a(plan.allows, course)
     allowed = bool(course.fired)
@@ -83,7 +104,7 @@ async def _verdict(plan: Plan, course: Course, look_up: LookUp) -> Verdict:
 
     undecided = [*([] if allowed else open_allows), *open_others] if open_allows or open_others else []
     if plan.reads:
-        await _look_up(plan, undecided, course, look_up)
+        await _look_up(_wanted(undecided, course), course)
     for step in undecided:
         _judge(step, course, whole=True)
     if not allowed and not any(rule.kind == "allow" for rule in course.fired):
@@ -91,15 +112,17 @@ async def _verdict(plan: Plan, course: Course, look_up: LookUp) -> Verdict:
     return denied(course) or combined(course)
 
 
-async def _look_up(plan: Plan, undecided: Iterable[Step], course: Course, look_up: LookUp) -> None:
-    """The facts that are still needed, and those that texts, people and observers want."""
+def _wanted(undecided: Iterable[Step], course: Course) -> set[tuple[str, str]]:
+    """The facts that are still needed, and those that texts and people want."""
     wanted = {(step.rule.file, name) for step in undecided for name in step.rule.reads}
-    wanted |= {(rule.file, name) for rule in course.fired if rule.kind != "allow" for name in rule.told}
-    wanted |= {(step.rule.file, name) for step in plan.observed for name in step.rule.reads}
+    return wanted | {(rule.file, name) for rule in course.fired if rule.kind != "allow" for name in rule.told}
+
+
+async def _look_up(wanted: set[tuple[str, str]], course: Course) -> None:
     if wanted:
         kept = course.room.kept if course.call.agreed is None else None  # never after people agreed
         needed = needed_by(wanted, course.lookups)
-        course.answers = await answers(needed, course.lookups, course.env, look_up, course.given, kept)
+        course.answers |= await course.facts.answers(needed, course.lookups, course.env, kept)
 
 
 def may_use(rules: ToolRules, *, user: str, agent: str, roles: frozenset[str]) -> bool:
@@ -206,7 +229,7 @@ def _observe(plan: Plan, course: Course) -> tuple[str, ...]:
         if said:
             found.append(f"{rule.kind} {rule.id}")
             course.tell(rule, "observed", course.heard[rule.id].why if course.telling else "")
-    return tuple(found)
+    return (*found, *(f"change {rule}" for rule in would_cut(plan.cuts, course)))
 
 
 def _rechecked(plan: Plan, course: Course) -> str:
@@ -225,17 +248,13 @@ def _decided(
     plan: Plan | None,
     course: Course,
     changed: Mapping[str, Json] | None = None,
-    observed: tuple[str, ...] = (),
 ) -> Decision:
-    found = sorted(course.answers.items()) if course.answers else ()
-    read = {f"{file}/{name}": said for (file, name), said in found if not isinstance(said, FailedLookup)}
     basis = Basis(
         generation=course.room.generation,
         rules=_rechecked(plan, course) if plan else "",
         fired=tuple(rule.id for rule in course.fired),
-        facts=course.facts,
-        answers=read,
+        facts=course.shown,
+        looked_up=course.facts.record,
         shares=() if isinstance(verdict, Deny | Divert) else tuple(course.shares),
-        observed=observed,
     )
     return Decision(verdict, basis, tuple(course.heard.values()), changed)

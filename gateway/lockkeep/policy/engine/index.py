@@ -38,12 +38,19 @@ class Plan:
     cuts: tuple[Cut, ...]
     not_for: tuple[Rule, ...]
     reads: bool  # whether any of it touches a look-up
+    watches: bool  # whether any rule only observes
     digest: str
 
     def watched(self) -> "Plan":
         """The same rules, none of which decides."""
+        watching = tuple(replace(cut, mode="observe") for cut in self.cuts if cut.mode != "off")
         return replace(
-            self, allows=(), others=(), observed=(*self.allows, *self.others, *self.observed), cuts=()
+            self,
+            allows=(),
+            others=(),
+            observed=(*self.allows, *self.others, *self.observed),
+            cuts=watching,
+            watches=True,
         )
 
 
@@ -84,6 +91,7 @@ def _plan(
         cuts=tuple(sorted(cuts, key=lambda cut: cut.rule)),
         not_for=tuple(not_for),
         reads=any(rule.reads for rule in chosen),
+        watches=any(each.mode == "observe" for each in (*chosen, *cuts)),
         digest=digest_of((step.rule for step in steps), cuts, rules.lookups),
     )
 

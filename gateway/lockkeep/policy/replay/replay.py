@@ -5,41 +5,37 @@ again, in the order of time. The gates themselves come in as a `Court`: they sta
 """
 
 import heapq
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from lockkeep.ledger.history import OF_PEOPLE, OF_VERDICT, Past, Word
+from lockkeep.ledger.history import OF_PEOPLE, Past, Word
 from lockkeep.model import (
     Allow,
     Basis,
     Deny,
     Divert,
     Finding,
-    Json,
     RequireApproval,
     Share,
     ToolCall,
     Verdict,
 )
 from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.conditions.runtime import Value
+from lockkeep.policy.engine.lookups import LookUps
 from lockkeep.policy.replay.counting import Counters
-from lockkeep.policy.replay.recalled import Memory, remembered
+from lockkeep.policy.replay.recalled import remembered
 from lockkeep.policy.windows import SLIDING
 
 T = TypeVar("T")
-Given = Callable[[ToolCall], Mapping[str, Value] | None]
 Taken = Callable[[Share, str], int]
-Then = Callable[[int], PolicySet | None]
 Lack = Literal[
     "payload-deleted",
     "tool-unknown",
     "look-up-not-read",
     "schema-changed",
     "arguments-not-kept",
-    "rules-do-not-load",
 ]
 NOT_KEPT = ("arguments.invalid", "arguments.not_canonical")
 HAPPENED_NOT = ("failed", "not_applied")
@@ -54,7 +50,7 @@ class Court:
     """The gates as a replay needs them: prepare, and everything from `arguments` to the wish for people."""
 
     prepared: Callable[[PolicySet, Past, datetime], ToolCall]
-    heard: Callable[[PolicySet, ToolCall, Given, Taken], Finding]
+    heard: Callable[[PolicySet, ToolCall, Callable[[], LookUps], Taken], Finding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +67,8 @@ class Again:
 class Replay:
     """Decides recorded calls again, in the order in which they were stored; limits fill up as they did then."""
 
-    def __init__(self, rules: PolicySet, court: Court, then: Then) -> None:
-        self._rules, self._court, self._then = rules, court, then
+    def __init__(self, rules: PolicySet, court: Court) -> None:
+        self._rules, self._court = rules, court
         self._counters = Counters()
         self._later: list[
             tuple[datetime, int, bool, Past]
@@ -139,14 +135,9 @@ class Replay:
             return Again(past, lack="payload-deleted")
         if past.pin and past.tool not in self._rules.tools:
             return Again(past, lack="tool-unknown")
-        asked = self._asked(past, now)
-        if asked is None:
-            return Again(past, lack="rules-do-not-load")
-        memory = Memory(asked)
+        memory = remembered(past)
         call = self._court.prepared(self._rules, past, now)
-        finding = self._court.heard(
-            self._rules, call, lambda wanted: memory.of(self._rules, wanted), self._counters.taken
-        )
+        finding = self._court.heard(self._rules, call, memory.look_ups, self._counters.taken)
         verdict, basis = finding.verdict, finding.basis
         not_asked = (
             isinstance(verdict, RequireApproval) and past.code in OF_PEOPLE
@@ -154,7 +145,9 @@ class Replay:
         if isinstance(verdict, Allow | RequireApproval) and basis is not None and not not_asked:
             verdict = self._counters.full(past.id, basis.shares) or verdict
         word = word_of(verdict)
-        lack = self._lack(past, call, verdict) or self._never_read(past, verdict, memory, now)
+        lack = self._lack(past, call, verdict)
+        if lack is None and memory.missed and _rests_on_a_failure(verdict):
+            lack = "look-up-not-read"
         return Again(past, lack=lack) if lack else Again(past, word, verdict, basis)
 
     def _lack(self, past: Past, call: ToolCall, verdict: Verdict) -> Lack | None:
@@ -165,38 +158,6 @@ class Replay:
         if code == "arguments.invalid" and past.code not in NOT_KEPT and past.pin != call.pin:
             return "schema-changed"
         return None
-
-    def _asked(self, past: Past, now: datetime) -> Mapping[str, Json] | None:
-        """The questions of then with their answers; None if the rules that put them do not load here."""
-        if not past.answers:
-            return {}
-        then = self._then(past.generation)
-        return None if then is None else remembered(past, then, self._as_then(then, past, now))
-
-    def _as_then(self, then: PolicySet, past: Past, now: datetime) -> ToolCall:
-        """The call as the rules of then saw it at last: with the arguments they had cut."""
-        call = self._court.prepared(then, past, now)
-        cut = past.sent is not None and past.sent != call.arguments
-        return then.with_arguments(call, past.sent) if cut and past.sent is not None else call
-
-    def _never_read(self, past: Past, verdict: Verdict, memory: Memory, now: datetime) -> Lack | None:
-        """A verdict that rests on an answer nobody has. If the question was put then, too, it failed then: that is known."""
-        unanswered = memory.unanswered
-        if not unanswered or not _rests_on_a_failure(verdict):
-            return None
-        then = self._then(past.generation)
-        if then is None:
-            return "look-up-not-read"
-        before = Memory(memory.asked)
-        call = self._court.prepared(then, past, now)
-        finding = self._court.heard(
-            then, call, lambda wanted: before.of(then, wanted), lambda _share, _call: 0
-        )
-        same = word_of(finding.verdict) in (
-            past.word,
-            OF_VERDICT.get(past.verdict or ""),
-        )  # the second before limits
-        return None if same and unanswered <= before.unanswered else "look-up-not-read"
 
 
 def reach(rules: PolicySet) -> timedelta:

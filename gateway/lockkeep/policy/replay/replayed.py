@@ -26,7 +26,6 @@ LACKS: Mapping[Lack, str] = {
     "look-up-not-read": "needs a fact that was never read then",
     "schema-changed": "the tool takes other arguments by now",
     "arguments-not-kept": "its arguments were too odd to be kept",
-    "rules-do-not-load": "the rules of then do not load in this release",
 }
 MOST = 20  # of a list that need not be whole
 CONDITION = re.compile(r"(?:([a-z]+) *(?:->|→) *([a-z]+)|([a-z-]+)) *(>=|<=|==|!=|>|<) *([0-9]{1,9})")
