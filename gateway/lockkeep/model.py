@@ -142,6 +142,7 @@ class ToolCall:
     risk: Risk
     pin: str
     arguments: Arguments  # canonical: as asked, with the schema's defaults
+    projected: Arguments | None = None  # as rules of its operation see them, where that has names of its own
     user: str
     agent: str
     host: str

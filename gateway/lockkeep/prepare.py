@@ -73,7 +73,7 @@ def prepare(request: Request, known: Known) -> ToolCall:
     if tool is None:
         return _unknown(request, known, arguments, unresolved)
     full = {**known.defaults, **arguments}  # rules and people see what will run
-    operation, risk, effects, fault = _operation(tool, known.effects, full)
+    operation, risk, effects, projected, fault = _operation(tool, known.effects, full)
     return ToolCall(
         id=request.id,
         tool=tool.name,
@@ -83,6 +83,7 @@ def prepare(request: Request, known: Known) -> ToolCall:
         risk=risk,
         pin=tool.pin,
         arguments=full,
+        projected=projected,
         user=request.user,
         agent=request.agent,
         host=request.host,
@@ -100,20 +101,23 @@ def prepare(request: Request, known: Known) -> ToolCall:
     )
 
 
-def _operation(tool: Tool, effects: Effects, full: Arguments) -> tuple[str, Risk, Effects, Deny | None]:
-    """What the tool does with these arguments: name, class, expressions, and why that cannot be told."""
+def _operation(
+    tool: Tool, effects: Effects, full: Arguments
+) -> tuple[str, Risk, Effects, Arguments | None, Deny | None]:
+    """What the tool does with these arguments: name, class, expressions, projection, and why that cannot be told."""
     name = tool.effect.get("operation") or tool.name
     found = effects.operations.of(full) if effects.operations else None
     if found is None:
-        return name, tool.risk, effects, None
+        return name, tool.risk, effects, None, None
     if isinstance(found, Unmatched):
         deny = (
             Deny("arguments.mixed", found.reason, "Make one call for each.", "changed")
             if found.mixed
             else Deny("arguments.operation", found.reason, "Ask for something that is described.", "changed")
         )
-        return name, tool.risk, effects, deny
-    return found.name, found.risk, effects.within(found.name), None
+        return name, tool.risk, effects, None, deny
+    does = found.operation
+    return does.name, does.risk, effects.within(does.name), found.projected, None
 
 
 def _unknown(request: Request, known: Known, arguments: Arguments, unresolved: Deny | None) -> ToolCall:

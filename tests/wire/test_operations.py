@@ -149,3 +149,122 @@ async def test_what_a_block_says_of_answers_stays_with_its_operation(tmp_path: P
         read, updated = await manage(home, "deals", "read"), await manage(home, "deals", "update")
 
     assert (read, updated) == ({"applied": True, "id": "t1"}, {"applied": True})
+
+
+# -- a wide tool of another vendor, under our own names ---------------------------------------------------------------
+
+AMOUNT = {"minor": "args.objects[0].properties.amount_minor", "currency": "args.objects[0].properties.currency"}
+VENDOR = Tool(
+    name="bulk",
+    description="Manage objects.",
+    input_schema={
+        "type": "object",
+        "properties": {
+            "objects": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "id": TEXT,
+                        "properties": {
+                            "type": "object",
+                            "properties": {"amount_minor": {"type": "integer"}, "currency": TEXT, "stage": TEXT},
+                        },
+                    },
+                },
+            },
+            "id": TEXT,
+        },
+        "required": ["objects", "id"],
+        "additionalProperties": False,
+    },
+    output_schema=RECEIPT,
+    _meta={
+        "lockkeep/effect": {
+            "class": "write",
+            "undo": "none",
+            "operations": [
+                {
+                    "when": "true",
+                    "operation": "crm.update_deal",
+                    "subject": "args.objects[0].id",
+                    "amount": AMOUNT,
+                    "args": {
+                        "id": "= args.objects[0].id",
+                        "stage": "= args.objects[0].properties.stage",
+                        "amount_minor": f"= {AMOUNT['minor']}",
+                        "currency": f"= {AMOUNT['currency']}",
+                        "label": "= args.id + args.objects[0].id",
+                    },
+                }
+            ],
+        }
+    },
+)
+PROJECTED = """\
+api: lockkeep/v1
+policy: deals
+owner: lead
+applies_to: {everywhere: true}
+read:
+  deal: {call: shop.read, with: {id: = id}}
+tools:
+  crm.update_deal:
+    allow: anyone
+    deny:
+      - {name: won, when: 'has(stage) && stage == "won"', say: "{id} is won.", fix: Leave it.}
+      - {name: frozen, when: "has(deal.frozen) && deal.frozen"}
+    ask:
+      - {name: large, when: has(amount) && amount > 900 EUR, from: [lead]}
+    change: {amount: at_most 950 EUR}
+    limit: {name: calm, up_to: 1 per day per id}
+  shop.bulk:
+    deny: [{name: raw, when: 'id == "odd"'}]
+"""
+
+
+def deal(thing: str, **properties: Any) -> dict[str, Any]:
+    return {"id": "ok", "objects": [{"id": thing, "properties": properties}]}
+
+
+def vendor(things: dict[str, dict[str, Any]] | None = None) -> Shop:
+    shop = Shop(things=things or {})
+    shop.tools = [*shop.tools, VENDOR]
+    return shop
+
+
+@pytest.mark.promise("P1")
+async def test_rules_of_an_operation_see_its_arguments_under_their_own_names(tmp_path: Path) -> None:
+    async with house(tmp_path, vendor({"d9": {"id": "d9", "frozen": True}})) as home:
+        await home.rules(rules=PROJECTED)
+        won = said(await home.call("shop.bulk", deal("d1", stage="won")))
+        frozen = said(await home.call("shop.bulk", deal("d9")))
+        asked = said(await home.call("shop.bulk", deal("d2", amount_minor=95_000, currency="EUR")))
+        raw = said(await home.call("shop.bulk", {**deal("d3"), "id": "odd"}))
+        fine = said(await home.call("shop.bulk", deal("d3")))
+        again = said(await home.call("shop.bulk", deal("d3", stage="new")))
+
+    assert (won["rule"], won["reason"]) == ("deals/crm.update_deal/won", "d1 is won.")
+    assert frozen["rule"] == "deals/crm.update_deal/frozen"
+    assert asked["rules"] == ["deals/crm.update_deal/large"]
+    assert raw["rule"] == "deals/shop.bulk/raw"
+    assert (fine["applied"], again["rule"]) == (True, "deals/crm.update_deal/calm")
+
+
+async def test_a_change_reaches_the_place_behind_the_name(tmp_path: Path) -> None:
+    async with house(tmp_path, vendor()) as home:
+        await home.rules(rules=PROJECTED.replace("950 EUR", "50 EUR"))
+        await home.call("shop.bulk", deal("d1", amount_minor=9_000, currency="EUR", stage="new"))
+
+    assert home.shop.effects[-1][1] == deal("d1", amount_minor=5_000, currency="EUR", stage="new")
+
+
+@pytest.mark.promise("P1", "P6")
+@pytest.mark.parametrize("objects", [[], [{"id": "d1"}, {"id": "d2"}], [{}]])
+async def test_what_rules_would_not_see_is_not_sent(tmp_path: Path, objects: list[dict[str, Any]]) -> None:
+    async with house(tmp_path, vendor()) as home:
+        await home.rules(rules=PROJECTED)
+        denied = said(await home.call("shop.bulk", {"id": "ok", "objects": objects}))
+
+    assert denied["code"] in ("arguments.operation", "policy.error", "policy.lookup_failed")
+    assert home.shop.effects == []

@@ -323,6 +323,7 @@ def _look(
             propose(each, listings[each.name], manifests),
             listings[each.name],
             tuple(examine(each, listings[each.name], accepted)),
+            each.alias,
         )
         for each in wanted
     ]

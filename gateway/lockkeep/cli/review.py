@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from lockkeep.cli.show import fail, say
-from lockkeep.model import Json
-from lockkeep.policy.bundle import LOCK
+from lockkeep.model import Json, Tool
+from lockkeep.policy.bundle import GATEWAY, LOCK
+from lockkeep.policy.positions import Mapping as Node_
+from lockkeep.policy.positions import Place, Problems, parse
 from lockkeep.upstream import Change, Listing, Lock, Proposal, diff
 from lockkeep.upstream.finding import MEANING, ToolFinding
 from lockkeep.upstream.review import in_words, news, was
@@ -22,6 +24,7 @@ class Looked:
     proposal: Proposal
     listing: Listing
     findings: tuple[ToolFinding, ...]
+    alias: Mapping[str, str] = field(default_factory=dict[str, str])  # the server's own names, and ours
 
     def of(self, tool: str) -> list[ToolFinding]:
         return [each for each in self.findings if each.tool == tool]
@@ -29,7 +32,7 @@ class Looked:
     def closed(self) -> Iterator[tuple[str, str, str]]:
         """(the server's name, as the catalog would name it, why) of each tool that stays out."""
         for name, why in self.proposal.left_out.items():
-            yield name, f"{self.proposal.integration}.{name}", why
+            yield name, f"{self.proposal.integration}.{self.alias.get(name, name)}", why
 
 
 class Mention(NamedTuple):
@@ -64,7 +67,17 @@ def mentions(files: Mapping[str, str], lock: Lock, change: Change) -> list[Menti
             for number, line in lines
             if pattern.search(line) and not line.lstrip().startswith("#")
         ]
-    return found
+    at = _alias(files.get(GATEWAY, ""), old)
+    return sorted([*found, Mention(GATEWAY, at.line, old.server_name)]) if at is not None else found
+
+
+def _alias(gateway: str, tool: Tool) -> Place | None:
+    """Where gateway.yaml gives this tool of the server another name."""
+    node = parse(GATEWAY, gateway, Problems())
+    for step in ("integrations", tool.integration, "alias"):
+        node = node.get(step) if isinstance(node, Node_) else None
+    key = node.key(tool.server_name) if isinstance(node, Node_) else None
+    return key.place if key is not None else None
 
 
 def tell_pull(looked: Looked) -> None:

@@ -58,10 +58,10 @@ def init(
         "*\n", encoding="utf-8"
     )  # the ledger is no part of anybody's repository
     _write(settings.policies, texts, name)
-    schema.write(settings.policies)
     (settings.policies / LOCK).write_text(
         anyio.run(_lock, settings.policies, settings.data), encoding="utf-8"
     )
+    schema.write(settings.policies)  # with the names of the tools
     with here(must_exist=False) as place:
         generation = activate_folder(place, reason="lockkeep init", by=f"local:{getpass.getuser()}")
         secret = place.store.write_now(

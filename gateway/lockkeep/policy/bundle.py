@@ -26,7 +26,7 @@ from lockkeep.policy.rules import manifest, queue
 from lockkeep.policy.rules.compile import Compiler
 from lockkeep.policy.rules.manifest import Effects
 from lockkeep.policy.rules.operations import Unmatched
-from lockkeep.policy.rules.rule import ToolRules
+from lockkeep.policy.rules.rule import PROJECTED, ToolRules
 from lockkeep.policy.rules.workflow import Workflow, Workflows
 from lockkeep.upstream.exported import exported_schema
 from lockkeep.upstream.lock import BadCatalog, Lock, read_lock
@@ -140,7 +140,7 @@ class PolicySet:
             "subject": call.subject,
             "amount": amount,
         }
-        return {"args": dict(call.arguments), "call": about, "read": {}}
+        return {"args": dict(call.arguments), PROJECTED: call.projected, "call": about, "read": {}}
 
     def _user(self, user: str, roles: frozenset[str]) -> Env:
         """One mapping for each caller: nobody changes it."""
@@ -186,10 +186,11 @@ class PolicySet:
                 arguments=arguments,
                 unresolved=Deny("arguments.operation", found.reason, "Ask for less.", "changed"),
             )
-        operation, risk = (found.name, found.risk) if found else (call.operation, call.risk)
-        own = effects.within(operation)
+        does = found.operation if found else None
+        operation, risk = (does.name, does.risk) if does else (call.operation, call.risk)
+        own, projected = effects.within(operation), found.projected if found else None
         return replace(
-            call, arguments=arguments, operation=operation, risk=risk, subject=own.subject_of(arguments),
+            call, arguments=arguments, projected=projected, operation=operation, risk=risk, subject=own.subject_of(arguments),
             amount=own.amount_of(arguments),
         )  # fmt: skip
 
@@ -252,7 +253,7 @@ def _load(files: Mapping[str, str], generation: int, problems: Problems) -> Poli
     tools = lock.tools
     workflows = Workflows(tools, persons, gateway, files, problems).checked(said)
     named = [workflowfile.id_of(name) for name in nodes if name.startswith(workflowfile.FOLDER)]
-    compiled = Compiler(tools, persons, gateway, files, problems, named).compile(policies)
+    compiled = Compiler(tools, persons, gateway, files, problems, named, effects).compile(policies)
     schemas = {name: exported_schema(tool) for name, tool in tools.items()}
     return PolicySet(
         generation=generation, files=dict(files), gateway=gateway, people=persons, lock=lock, manifests=manifests,

@@ -10,10 +10,10 @@ from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.conditions.checked import Code
 from lockkeep.policy.conditions.runtime import STEPS, EvalError
 from lockkeep.policy.files.forms import Entry
-from lockkeep.policy.lint.truth import ALWAYS, NEVER, Truth, holds
 from lockkeep.policy.rules.compile import operations_of
 from lockkeep.policy.rules.rule import Asked, Condition, Rule
 from lockkeep.policy.show import policyfiles
+from lockkeep.policy.show.truth import ALWAYS, NEVER, Truth, holds
 
 Says = Literal["always", "asks", "depends", "never"]
 OF_CALLER = ("user", "agent", "tool")

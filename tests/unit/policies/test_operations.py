@@ -8,7 +8,7 @@ from tests.unit.policies.room import NUMBER, TEXT, fields, tool
 
 from lockkeep.policy.conditions.lexer import Unreadable
 from lockkeep.policy.rules import manifest
-from lockkeep.policy.rules.operations import Operation, Unmatched
+from lockkeep.policy.rules.operations import Doing, Unmatched
 from lockkeep.policy.rules.scope import scope_of
 
 TAKES = fields({"op": TEXT, "id": TEXT, "all": {"type": "array", "items": fields({"op": TEXT})}})
@@ -27,9 +27,9 @@ def test_the_first_that_holds_is_the_operation_with_what_it_says_for_itself() ->
     assert effects.operations is not None
     read, rest = effects.operations.of({"op": "read"}), effects.operations.of({"op": "x"})
 
-    assert isinstance(read, Operation)
-    assert isinstance(rest, Operation)
-    assert [(each.name, each.risk) for each in (read, rest)] == [("hub.read", "read"), ("hub.rest", "write")]
+    assert isinstance(read, Doing)
+    assert isinstance(rest, Doing)
+    assert [(each.operation.name, each.operation.risk) for each in (read, rest)] == [("hub.read", "read"), ("hub.rest", "write")]
     assert effects.within("hub.read").subject_of({"op": "read", "id": "7"}) == "read"
     assert effects.within("hub.rest").subject_of({"op": "x", "id": "7"}) == "7"
 
@@ -49,7 +49,7 @@ def test_a_list_is_one_thing_or_mixed() -> None:
     assert operations is not None
     same, mixed = ([{"op": "read"}] * 3, [{"op": "read"}, {"op": "x"}])
 
-    assert isinstance(operations.of({"all": same}), Operation)
+    assert isinstance(operations.of({"all": same}), Doing)
     assert operations.of({"all": mixed}) == Unmatched(
         "One call of hub.do does one thing; this one would do hub.read, hub.rest.", mixed=True
     )
@@ -71,6 +71,11 @@ def test_a_list_is_one_thing_or_mixed() -> None:
         ([{**REST, "subject": "args.zzz"}], "."),
         ([REST, REST], "one name"),
         ([{**REST, "operation": 5}], "are texts"),
+        ([{**REST, "args": "= args.op"}], "args is"),
+        ([{**REST, "args": {"id": 5}}], "args is"),
+        ([{**REST, "args": {"id": "= args.zzz"}}], "."),
+        ([{**REST, "args": {"id": "= item.id"}}], "not known"),
+        ([{**REST, "args": {"id": "= args.objects[args.objects.size()].id"}}], "."),
     ],
 )
 def test_operations_that_make_no_sense_keep_the_set_out(operations: Any, says: str) -> None:

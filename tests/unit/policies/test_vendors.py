@@ -12,7 +12,7 @@ from tests.unit.policies.room import tool
 from lockkeep.model import Json, Tool
 from lockkeep.policy.conditions.runtime import is_array
 from lockkeep.policy.rules import manifest
-from lockkeep.policy.rules.operations import Operation
+from lockkeep.policy.rules.operations import Doing
 from lockkeep.policy.rules.vendors import Shipped, fitting, shipped
 
 FILES: Mapping[str, Shipped] = {each.name: each for each in shipped()}
@@ -210,8 +210,8 @@ def test_wide_tools_are_told_apart(
     assert wide is not None
     found = wide.of(arguments)
 
-    if isinstance(found, Operation):
-        assert (found.name, found.risk) == (operation, risk)
+    if isinstance(found, Doing):
+        assert (found.operation.name, found.operation.risk) == (operation, risk)
     else:
         assert (operation, found.mixed) == (None, risk == "mixed")
 

@@ -30,6 +30,7 @@ from lockkeep.policy.conditions.runtime import FailedLookup, is_array, shown
 from lockkeep.policy.conditions.types import ANY, Type, of_answer, of_schema
 from lockkeep.policy.engine import results
 from lockkeep.policy.engine.combining import MILLION
+from lockkeep.policy.engine.cutting import value_at
 from lockkeep.policy.engine.lookups import LookUps, by_name
 from lockkeep.policy.positions import Problem, Problems, nearest
 from lockkeep.policy.rules.rule import Counted, ToolRules
@@ -197,7 +198,7 @@ async def _decided(rules: PolicySet, case: Case, tool: Tool, call: ToolCall) -> 
     cuts = tuple(
         cut.rule
         for cut in rules.rules_of(tool.name).cuts
-        if decision.changed.get(cut.argument) != call.arguments.get(cut.argument)
+        if value_at(decision.changed, cut.path) != value_at(call.arguments, cut.path)
     )
     cut = rules.with_arguments(call, decision.changed)
     wrong = cut.unresolved or _wrong(_faults(tool, cut.arguments))

@@ -34,7 +34,7 @@ class Checker:
         return self.sure(self.maybe(tree, scope), scope)
 
     def sure(self, code: Code, scope: Scope) -> Code:
-        if code.type.maybe and not (code.path is not None and code.path in scope.known):
+        if code.type.maybe and not scope.knows(code.path):
             name = code.label or "this"
             raise Unreadable(
                 code.at,
@@ -266,7 +266,7 @@ def _field(before: Run, name: str, found: Type) -> Run:
 
 
 def _known(code: Code, scope: Scope) -> Type:
-    return code.type.sure() if code.path is not None and code.path in scope.known else code.type
+    return code.type.sure() if scope.knows(code.path) else code.type
 
 
 def _either(tree: Choice, yes: Type, no: Type) -> Type:

@@ -48,6 +48,11 @@ class Scope:
     names: Mapping[str, tuple[Root, ...]]
     known: frozenset[Path] = NOTHING
     reads: Mapping[str, Root] = field(default_factory=dict[str, Root])  # `read.NAME`
+    trusting: bool = False  # nothing is asked to be guarded: what is missing fails when it is run
+
+    def knows(self, path: Path | None) -> bool:
+        """Whether the value is sure to be there, or taken to be."""
+        return self.trusting or (path is not None and path in self.known)
 
     def knowing(self, more: frozenset[Path]) -> "Scope":
         return replace(self, known=self.known | more) if more else self

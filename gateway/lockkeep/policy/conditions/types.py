@@ -146,12 +146,12 @@ class _Schema:
                 depth == 0 and is_object(part) and part.get("default") is not None
             )  # only those are filled in
             fields[name] = one if name in needed else replace(one, maybe=one.maybe or not given)
-        fields |= _money_views(fields)
+        fields |= money_views(fields)
         extra = schema.get("additionalProperties", "properties" not in schema)
         return Type("object", fields=fields, open=extra is not False and not fields)
 
 
-def _money_views(fields: Mapping[str, Type]) -> dict[str, Type]:
+def money_views(fields: Mapping[str, Type]) -> dict[str, Type]:
     """An integer `X_minor` beside `currency` is shown as the money `X`, unless `X` is there already."""
     currency = fields.get("currency")
     if currency is None or currency.kind != "text":

@@ -31,7 +31,7 @@ def denied(course: Course) -> Deny | None:
 
 def _asks_instead(rule: Rule, error: EvalError, course: Course) -> Demand | None:
     """A failed look-up may ask people instead of denying, where its file says so."""
-    lookup = course.lookups.get((rule.file, error.lookup)) if error.lookup is not None else None
+    lookup = course.lookups.get((rule.home, error.lookup)) if error.lookup is not None else None
     if lookup is None or lookup.failed is None:
         return None
     return replace(

@@ -12,7 +12,7 @@ from lockkeep.policy.conditions.checked import Code
 from lockkeep.policy.conditions.runtime import Env, EvalError, Value
 from lockkeep.policy.engine.lookups import Kept, LookUps
 from lockkeep.policy.files.people import People
-from lockkeep.policy.rules.rule import Condition, Lookup, Rule
+from lockkeep.policy.rules.rule import Condition, Lookup, Rule, as_seen
 
 Fired = Literal["true", "false", "error", "not for you", "not needed", "observed"]
 Taken = Callable[[Share], int]
@@ -81,10 +81,11 @@ class Course:
 
     def env_of(self, rule: Rule) -> Env:
         """The environment with the look-ups of the rule's own file."""
+        env = as_seen(self.env, rule.projects)
         if not self.answers:
-            return self.env
-        reads = {name: value for (file, name), value in self.answers.items() if file == rule.file}
-        return {**self.env, "read": reads}
+            return env
+        reads = {name: value for (home, name), value in self.answers.items() if home == rule.home}
+        return {**env, "read": reads}
 
     @property
     def local(self) -> datetime:

@@ -14,7 +14,7 @@ from lockkeep.policy.engine.course import Course, Denied, Heard, Room, Taken, no
 from lockkeep.policy.engine.cutting import cut_down, would_cut
 from lockkeep.policy.engine.index import Index, Plan, Step
 from lockkeep.policy.engine.lookups import LookUps
-from lockkeep.policy.rules.rule import Rule, ToolRules, needed_by
+from lockkeep.policy.rules.rule import Rule, ToolRules, as_seen, needed_by
 
 logger = logging.getLogger(__name__)
 FIRST_DAYS = "gateway/observe"
@@ -79,7 +79,7 @@ async def _only_observed(plan: Plan, course: Course) -> Decision:
 
 async def _watched(decision: Decision, plan: Plan, course: Course) -> Decision:
     """What rules that only observe would have said: now if it takes no wait, else later."""
-    wanted = {(step.rule.file, name) for step in plan.observed for name in step.rule.reads}
+    wanted = {(step.rule.home, name) for step in plan.observed for name in step.rule.reads}
     if course.facts.live and wanted - course.answers.keys():
         return replace(decision, later=partial(_observe_later, plan, wanted, course))
     await _look_up(wanted - course.answers.keys(), course)
@@ -114,8 +114,8 @@ async def _verdict(plan: Plan, course: Course) -> Verdict:
 
 def _wanted(undecided: Iterable[Step], course: Course) -> set[tuple[str, str]]:
     """The facts that are still needed, and those that texts and people want."""
-    wanted = {(step.rule.file, name) for step in undecided for name in step.rule.reads}
-    return wanted | {(rule.file, name) for rule in course.fired if rule.kind != "allow" for name in rule.told}
+    wanted = {(step.rule.home, name) for step in undecided for name in step.rule.reads}
+    return wanted | {(rule.home, name) for rule in course.fired if rule.kind != "allow" for name in rule.told}
 
 
 async def _look_up(wanted: set[tuple[str, str]], course: Course) -> None:
@@ -144,7 +144,7 @@ def _pass_a(steps: Iterable[Step], course: Course) -> list[Step]:
             continue
         if step.whole and not course.telling:
             try:
-                if step.fires(course.env):
+                if step.fires(as_seen(course.env, step.rule.projects)):
                     course.fired.append(step.rule)
             except Exception as surprise:  # nothing a rule meets may become an answer it did not give
                 _failed(step.rule, surprise, course)
@@ -218,7 +218,7 @@ def _observe(plan: Plan, course: Course) -> tuple[str, ...]:
         rule = step.rule
         if step.timed and not _now(rule, course):
             continue
-        if any((rule.file, name) not in course.answers for name in rule.reads):
+        if any((rule.home, name) not in course.answers for name in rule.reads):
             course.tell(rule, "not needed", "observed only; its facts were not read")
             continue
         try:

@@ -100,9 +100,9 @@ def digest_of(chosen: Iterable[Rule], cuts: Iterable[Cut], lookups: Mapping[tupl
     """The rules for this call: an unrelated edit of the files leaves it as it is."""
     rules = list(chosen)
     sources = sorted(rule.source for rule in rules)
-    needed = needed_by({(rule.file, name) for rule in rules for name in rule.reads}, lookups)
+    needed = needed_by({(rule.home, name) for rule in rules for name in rule.reads}, lookups)
     read = sorted([file, name, lookups[file, name].source] for file, name in needed)
-    cut = sorted([each.rule, each.argument, str(each.most)] for each in cuts if each.mode == "enforce")
+    cut = sorted([each.rule, list(each.path), str(each.most)] for each in cuts if each.mode == "enforce")
     return hashlib.sha256(json.dumps([sources, read, cut]).encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ import anyio
 from lockkeep.model import Json, LookedUp
 from lockkeep.policy.conditions import runtime
 from lockkeep.policy.conditions.runtime import MISSING, Env, EvalError, FailedLookup, Value
-from lockkeep.policy.rules.rule import Lookup
+from lockkeep.policy.rules.rule import Lookup, as_seen
 
 MOST_KEPT = 1_000
 LookUp = Callable[[str, Mapping[str, Json], float], Awaitable[Json]]
@@ -137,9 +137,10 @@ def _is_ready(key: Key, lookups: Mapping[Key, Lookup], left: AbstractSet[Key]) -
 def _question(key: Key, lookup: Lookup, env: Env, found: Mapping[Key, Value]) -> Question:
     """The tool and its arguments; the same text for the same question of any file."""
     reads = {name: value for (file, name), value in found.items() if file == key[0]}
+    inner = {**as_seen(env, lookup.projects), "read": reads}
     try:
         arguments = {
-            name: runtime.as_json(runtime.needed(code.run({**env, "read": reads}), f"its argument {name}"))
+            name: runtime.as_json(runtime.needed(code.run(inner), f"its argument {name}"))
             for name, code in lookup.arguments.items()
         }
         return json.dumps([lookup.tool, arguments], sort_keys=True)

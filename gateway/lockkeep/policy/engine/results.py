@@ -9,7 +9,7 @@ from typing import cast
 
 from lockkeep.model import Json, ToolCall, is_object
 from lockkeep.policy.conditions.runtime import MOST_STEPS, STEPS, Env, is_array
-from lockkeep.policy.rules.rule import Condition, Shown
+from lockkeep.policy.rules.rule import Condition, Shown, as_seen
 
 Result = Mapping[str, Json]
 DEEPEST = 60
@@ -48,8 +48,8 @@ def seen(
     for rule in sorted(rules, key=lambda rule: rule.rule):
         if not _speaks(rule, call, env["call"]["now"].date()):
             continue
-        masked = _masked(rule, content)
-        keeps, flags = _holds(rule.withhold, env, on_error=True), _holds(rule.flag, env, on_error=True)
+        masked, own = _masked(rule, content), as_seen(env, rule.projects)
+        keeps, flags = _holds(rule.withhold, own, on_error=True), _holds(rule.flag, own, on_error=True)
         if observing or rule.mode == "observe":
             observed += [rule.rule] if keeps or flags or masked != content else []
             continue

@@ -1,6 +1,7 @@
 """The entries of a tool's block: allow, deny, ask, people, limit, change, results, undo."""
 
 import re
+from collections.abc import Callable
 from datetime import date
 
 from lockkeep.policy.conditions.currencies import CODES
@@ -26,6 +27,13 @@ LIMIT = re.compile(
     r"(?P<keys>(?: +per +[a-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)*)"
 )
 AT_MOST = re.compile(r"at_most +(?P<bound>\S.*)")
+FORMS = {
+    "deny": "deny: [{when: CONDITION, say: WHY}]",
+    "ask": "ask: [{when: CONDITION, from: [GROUP]}]",
+    "people": "people: [{to: [GROUP]}]",
+    "results": "results: {hide: [FIELD], detect: [iban]}",
+    "undo": "undo: {who: [ROLE], within: 1 hour}",
+}  # how each is written, for who began it otherwise
 NOBODY = "an empty allow permits nobody"
 
 
@@ -77,7 +85,7 @@ def allow(node: Node, problems: Problems) -> forms.Allow:
 
 
 def deny(node: Node, number: str, problems: Problems) -> forms.Entry:
-    inner = Reader(node, "a deny entry", problems, ENTRY)
+    inner = Reader(node, "a deny entry", problems, ENTRY, form=FORMS["deny"])
     when = at(inner)
     entry = forms.Entry(
         name=_name(inner, number), place=node.place, when=inner.some("when"), unless=inner.some("unless"),
@@ -93,7 +101,9 @@ def deny(node: Node, number: str, problems: Problems) -> forms.Entry:
 
 
 def ask(node: Node, number: str, problems: Problems) -> forms.Ask:
-    inner = Reader(node, "an ask entry", problems, (*ENTRY, *asking.KEYS))
+    inner = Reader(
+        node, "an ask entry", problems, (*ENTRY, *asking.KEYS), form=FORMS["ask"], instead={"to": "from"}
+    )
     when = at(inner)
     return forms.Ask(
         name=_name(inner, number), place=node.place, when=inner.some("when"), unless=inner.some("unless"),
@@ -101,8 +111,21 @@ def ask(node: Node, number: str, problems: Problems) -> forms.Ask:
     )  # fmt: skip
 
 
+def hands(block: Reader, number: Callable[[str], str]) -> tuple[forms.Hand, ...]:
+    """Every entry of `people`. A bare list of groups is one mistake, however long it is."""
+    node = block.get("people")
+    names = [item.text for item in node.items if isinstance(item, Text)] if isinstance(node, Listing) else []
+    if isinstance(node, Listing) and names and len(names) == len(node.items):
+        message = "a people entry is text; a mapping (key: value) is expected"
+        block.problems.add(node.items[0].place, message, f"people: [{{to: [{', '.join(names)}]}}]")
+        return ()
+    return block.each("people", lambda item: hand(item, number("people"), block.problems))
+
+
 def hand(node: Node, number: str, problems: Problems) -> forms.Hand:
-    inner = Reader(node, "a people entry", problems, PEOPLE)
+    form = FORMS["people"].replace("GROUP", node.text if isinstance(node, Text) and node.text else "GROUP")
+    instead = {"from": "to", "any_of": "to"}  # as an ask says it
+    inner = Reader(node, "a people entry", problems, PEOPLE, form=form, instead=instead)
     when, to = at(inner), inner.names("to")
     inner.need("to")
     return forms.Hand(
@@ -187,7 +210,10 @@ def _bound(text: Text, said: str, problems: Problems) -> int | float | Money | s
         return float(said)
     if re.fullmatch(r"[a-z][a-z0-9_]*", said):
         return said
+    before = len(problems.found)
     found = constants.amount(Text(text.place, said, said, text.style), problems)
+    if len(problems.found) > before:  # the currency that is none was said
+        return None
     if not isinstance(found, Money):
         hint = (
             "a currency, as in 50 EUR"
@@ -200,7 +226,7 @@ def _bound(text: Text, said: str, problems: Problems) -> int | float | Money | s
 
 
 def results(node: Node, problems: Problems) -> forms.Results:
-    inner = Reader(node, "results", problems, RESULTS)
+    inner = Reader(node, "results", problems, RESULTS, form=FORMS["results"])
     detect = inner.names("detect")
     for text in detect:
         if text.text not in DETECT:
@@ -216,7 +242,7 @@ def results(node: Node, problems: Problems) -> forms.Results:
 
 
 def undo(node: Node, problems: Problems) -> forms.Undo:
-    inner = Reader(node, "undo", problems, UNDO)
+    inner = Reader(node, "undo", problems, UNDO, form=FORMS["undo"])
     asked = inner.get("ask")
     return forms.Undo(
         place=inner.place, who=inner.names("who"), within=inner.seconds("within"),

@@ -60,7 +60,8 @@ def _integration(key: Text, value: Node, problems: Problems) -> Integration | No
         problems.add(
             key.place, f"'{key.text}' is no name for an integration", "a-z, 0-9 and _, at most 25 characters"
         )
-    inner = Reader(value, f"integration {key.text}", problems, ENTRY)
+    form = f"{key.text}: {{command: [PROGRAM]}}, {{url: ADDRESS}} or {{in_process: true}}"
+    inner = Reader(value, f"integration {key.text}", problems, ENTRY, form=form)
     url, command = inner.text("url"), inner.texts("command")
     ways = [bool(url), bool(command), inner.flag("in_process")]
     if sum(ways) != 1:

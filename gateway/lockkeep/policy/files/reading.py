@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from collections.abc import Mapping as Mapping_
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -17,7 +18,10 @@ API = "lockkeep/v1"
 
 
 class Reader:
-    """One mapping: takes known keys out, names the unknown ones."""
+    """One mapping: takes known keys out, names the unknown ones.
+
+    `form` shows how it is written, for who wrote no mapping; `instead` are keys of its neighbours, and ours for them.
+    """
 
     def __init__(
         self,
@@ -26,6 +30,9 @@ class Reader:
         problems: Problems,
         keys: Iterable[str],
         place: Place | None = None,
+        *,
+        form: str = "",
+        instead: Mapping_[str, str] | None = None,
     ) -> None:
         self.problems, self.what = problems, what
         self.keys = tuple(keys)
@@ -36,6 +43,7 @@ class Reader:
             problems.add(
                 self.place,
                 f"{what} is {node.kind if node else 'missing'}; a mapping (key: value) is expected",
+                form,
             )
             return
         if was_cut(self.node, problems):
@@ -43,10 +51,18 @@ class Reader:
             return
         for key, _ in self.node.entries:
             if key.text not in self.keys:
-                hint = nearest(key.text, self.keys)
-                if hint.startswith("did you mean"):
-                    self.meant |= {hint.removeprefix("did you mean ").removesuffix("?")}
+                hint = self._meant((instead or {}).get(key.text), key.text)
                 problems.add(key.place, f"unknown key '{key.text}' in {what}", hint, code="unknown-key")
+
+    def _meant(self, ours: str | None, said: str) -> str:
+        """The hint at an unknown key; what it was probably meant to be is not missed as well."""
+        if ours is not None:
+            self.meant.add(ours)
+            return f"write {ours}: instead"
+        hint = nearest(said, self.keys)
+        if hint.startswith("did you mean"):
+            self.meant.add(hint.removeprefix("did you mean ").removesuffix("?"))
+        return hint or "nothing stands here; take it out"
 
     def get(self, key: str) -> Node | None:
         return self.node.get(key) if self.node else None

@@ -54,7 +54,11 @@ def _reads(node: Node | None, problems: Problems) -> tuple[forms.Read, ...]:
     if node is None:
         return ()
     if not isinstance(node, Mapping):
-        problems.add(node.place, f"'read' is {node.kind}; name: integration.tool(arguments) is expected")
+        problems.add(
+            node.place,
+            f"'read' is {node.kind}; name: integration.tool(arguments) is expected",
+            "read: {lead: crm.get(id)}",
+        )
         return ()
     if was_cut(node, problems):
         return ()
@@ -118,7 +122,11 @@ def _blocks(node: Node | None, problems: Problems) -> tuple[forms.Block, ...]:
     if node is None:
         return ()
     if not isinstance(node, Mapping):
-        problems.add(node.place, f"'tools' is {node.kind}; integration.tool: and its rules are expected")
+        problems.add(
+            node.place,
+            f"'tools' is {node.kind}; integration.tool: and its rules are expected",
+            "tools: {crm.get: {allow: [ROLE]}}",
+        )
         return ()
     seen: dict[str, Text] = {}
     found: list[forms.Block] = []
@@ -140,7 +148,7 @@ def _blocks(node: Node | None, problems: Problems) -> tuple[forms.Block, ...]:
 
 
 def _block(key: Text, patterns: tuple[str, ...], node: Node, problems: Problems) -> forms.Block:
-    inner = Reader(node, f"the block of {key.text}", problems, BLOCK, key.place)
+    inner = Reader(node, f"the block of {key.text}", problems, BLOCK, key.place, form="allow: [ROLE]")
     said, when = inner.get, entries.at(inner)
     counters = {"deny": 0, "people": 0, "ask": 0, "limit": 0}
 
@@ -154,7 +162,7 @@ def _block(key: Text, patterns: tuple[str, ...], node: Node, problems: Problems)
         patterns=patterns,
         allow=entries.allow(allow, problems) if allow is not None else None,
         deny=inner.each("deny", lambda item: entries.deny(item, number("deny"), problems)),
-        people=inner.each("people", lambda item: entries.hand(item, number("people"), problems)),
+        people=entries.hands(inner, number),
         ask=inner.each("ask", lambda item: entries.ask(item, number("ask"), problems)),
         limit=inner.each("limit", lambda item: entries.limit(item, number("limit"), problems)),
         change=entries.change(change, problems) if change is not None else (),

@@ -1,14 +1,17 @@
 """Tools that change something: with a limit, with people for money, with a way back, in every currency."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from lockkeep.model import Json, Tool, is_object
 from lockkeep.policy.conditions.checked import Code
-from lockkeep.policy.conditions.runtime import Money, Table
+from lockkeep.policy.conditions.runtime import Money, Table, is_array
 from lockkeep.policy.conditions.types import of_schema
 from lockkeep.policy.lint.material import Finding, Material, Said, covers, named
-from lockkeep.policy.lint.truth import below_zero, constant, stays_silent
 from lockkeep.policy.rules.rule import Rule
+from lockkeep.policy.show.truth import Truth, are_there, below_zero, constant, stays_silent
+
+PATH = re.compile(r"args(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 
 
 def writing(material: Material) -> Iterator[Finding]:
@@ -44,10 +47,11 @@ def _below_nothing(said: Said, writers: Mapping[str, Rule], material: Material) 
     turned = [
         tool
         for tool, rule in writers.items()
-        if material.risk(tool) == "money"
-        and _has_amount(material.tool(tool))
-        and not _schema_forbids(material.tool(tool))
-        and not _denied_below_zero(tool, rule, material)
+        if any(
+            not _schema_forbids(amount, material.tool(tool))
+            and not _denied_below_zero(name, amount, rule, material)
+            for name, amount in _amounts(tool, material)
+        )
     ]
     if turned:
         message = f"nothing refuses an amount below zero for {named(turned)}; a negative refund is a charge"
@@ -55,31 +59,56 @@ def _below_nothing(said: Said, writers: Mapping[str, Rule], material: Material) 
         yield said.finding("no-lower-bound", message, hint)
 
 
-def _has_amount(tool: Tool) -> bool:
-    return is_object(tool.effect.get("amount"))
+def _amounts(name: str, material: Material) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    """What the manifest calls the money of such a call: of the tool, or of each thing a wide tool does."""
+    tool = material.tool(name)
+    many: Json = tool.effect.get("operations")
+    entries: list[Json] = many if is_array(many) and many else [{"operation": name}]
+    for each in entries:
+        entry: Mapping[str, Json] = {**tool.effect, **each} if is_object(each) else {}
+        amount, operation = entry.get("amount"), str(entry.get("operation"))
+        meant = name not in material.homes or operation == name
+        if meant and entry.get("class") == "money" and is_object(amount):
+            yield operation if operation in material.homes else name, amount
 
 
-def _schema_forbids(tool: Tool) -> bool:
+def _schema_forbids(amount: Mapping[str, Json], tool: Tool) -> bool:
     """Whether the argument behind the amount has a minimum in the tool's schema."""
-    said: Json = tool.effect["amount"].get("minor")
     properties: Mapping[str, Json] = tool.input.get("properties", {})
-    part: Json = properties.get(str(said).removeprefix("args."), {})
+    part: Json = properties.get(str(amount.get("minor")).removeprefix("args."), {})
     lowest = [part.get(key) for key in ("minimum", "exclusiveMinimum")] if is_object(part) else []
     return any(isinstance(each, int | float) and each >= 0 for each in lowest)
 
 
-def _denied_below_zero(tool: str, allow: Rule, material: Material) -> bool:
-    amounts = [below_zero("call", "amount"), below_zero("args", "amount"), below_zero("args", "amount_minor")]  # fmt: skip
+def _denied_below_zero(tool: str, amount: Mapping[str, Json], allow: Rule, material: Material) -> bool:
+    """Whether no such call passes the denies, of which each may be guarded by something that is not always so."""
     denies = [
         rule
         for rule in material.about(tool)
         if rule.kind == "deny" and rule.mode == "enforce" and covers(rule.applies, allow.applies)
     ]
-    return any(
-        (rule.when or rule.unless) and not rule.hours and amount.also(stays_silent(rule)).never
-        for rule in denies
-        for amount in amounts
-    )
+    left = _negative(amount)
+    for rule in denies:
+        if (rule.when or rule.unless) and not rule.hours:
+            alone = stays_silent(rule)
+            if _negative(amount).also(alone).never:
+                return True
+            left = left.also(alone)
+    return left.never
+
+
+def _negative(amount: Mapping[str, Json]) -> Truth:
+    """That the money of the call is below zero, by all the names that rules have for it."""
+    paths = [("call", "amount")]
+    minor, currency = _argument(amount.get("minor")), _argument(amount.get("currency"))
+    if minor:
+        paths += [minor, (*minor[:-1], minor[-1].removesuffix("_minor"))]
+    return below_zero(*paths).also(are_there(*([currency] if currency else [])))
+
+
+def _argument(expression: Json) -> tuple[str, ...]:
+    """`args.amount_minor` as a path; nothing for what is worked out."""
+    return tuple(expression.split(".")) if isinstance(expression, str) and PATH.fullmatch(expression) else ()
 
 
 def _without_undo(said: Said, writers: Mapping[str, Rule], material: Material) -> Iterator[Finding]:

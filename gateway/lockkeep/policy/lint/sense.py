@@ -6,9 +6,9 @@ from itertools import pairwise
 from lockkeep.policy.files.forms import Entry
 from lockkeep.policy.hours import Hours
 from lockkeep.policy.lint.material import Finding, Material, Said, covers
-from lockkeep.policy.lint.truth import all_hold, fires, holds, parts, stays_silent
 from lockkeep.policy.positions import Text
 from lockkeep.policy.rules.rule import Condition, Rule
+from lockkeep.policy.show.truth import all_hold, fires, holds, parts, stays_silent
 
 WEEK = range(0, 7 * 24 * 60, 5)
 

@@ -114,7 +114,7 @@ class Askings:
     def _code(self, text: Text, path: str, offset: int) -> Code | None:
         try:
             tree = parse(path)
-            return None if self.block.reads.breaks(tree) else Checker().maybe(tree, lenient(self.scope, tree))
+            return None if self.block.reads.breaks(tree) else Checker().maybe(tree, lenient(self.scope))
         except Unreadable as error:
             self.block.all.say(
                 text, error.message, error.hint, offset=offset + error.at, tool=self.block.tool.name

@@ -20,8 +20,20 @@ from lockkeep.policy.positions import Problems, Text, nearest
 from lockkeep.policy.rules.asked import Askings, fields_of
 from lockkeep.policy.rules.extras import Extras
 from lockkeep.policy.rules.limiting import Limits
+from lockkeep.policy.rules.manifest import Effects
+from lockkeep.policy.rules.projection import Projection
 from lockkeep.policy.rules.reads import Reads
-from lockkeep.policy.rules.rule import HOLE, Applies, Asked, Condition, Rule, Template, ToolRules, Who
+from lockkeep.policy.rules.rule import (
+    HOLE,
+    Applies,
+    Asked,
+    Condition,
+    Rule,
+    Template,
+    ToolRules,
+    Who,
+    home_of,
+)
 from lockkeep.policy.rules.scope import lenient
 
 ALONE = ("read", "note", "write")  # where the requester's own yes may be all that is asked
@@ -40,7 +52,9 @@ class Compiler:
         texts: Mapping[str, str],
         problems: Problems,
         workflows: Iterable[str] = (),
+        effects: Mapping[str, Effects] | None = None,
     ) -> None:
+        self.effects = effects or {}
         self.workflows = frozenset(workflows)
         self.tools, self.people, self.gateway, self.problems = tools, people, gateway, problems
         self.lines = {file: text.splitlines() for file, text in texts.items()}
@@ -183,7 +197,8 @@ class OneTool:
     ) -> None:
         self.operation = operation
         self.all, self.file, self.block, self.tool, self.applies = compiler, file, block, tool, applies
-        self.reads = Reads(compiler, file, tool)
+        self.projection = self._projection(compiler.effects.get(tool.name))
+        self.reads = Reads(compiler, file, tool, self.projection)
         self.at = block.at.within(file.at)
         self._trees: dict[int, Tree | None] = {}
 
@@ -193,13 +208,19 @@ class OneTool:
         scope = self.reads.scope()
         rules = tuple(self._rule(kind, entry, scope) for kind, entry in self.block.entries)
         more = Extras(self, scope)
+        home = home_of(self.file.name, self.operation if self.projection else None)
         return ToolRules(
             rules=tuple(rule for rule in rules if rule.mode != "off"),
             cuts=more.cuts(),
             shown=more.shown(),
             undo=more.undo(),
-            lookups={(self.file.name, name): lookup for name, lookup in self.reads.lookups.items()},
+            lookups={(home, name): lookup for name, lookup in self.reads.lookups.items()},
         )
+
+    def _projection(self, effects: Effects | None) -> Projection | None:
+        """The arguments this block's rules see, if the operation it names has its own."""
+        of = effects.operations.named(self.operation) if effects and effects.operations else None
+        return of.projection if of else None
 
     def id_of(self, name: str) -> str:
         key = "".join(self.block.key.text.split())  # ids stand on the machine-readable line of a denial
@@ -214,6 +235,7 @@ class OneTool:
             source=self._source(kind, entry), when=when, unless=unless, say=self._template(entry.say, after),
             fix=self._template(entry.fix, after), mode=at.mode, until=at.until,
             hours=tuple(each for each in (self.file.opening, self.block.opening, entry.opening) if each.windows),
+            projects=self.projection is not None,
         )  # fmt: skip
         match entry:
             case forms.Allow():
@@ -261,7 +283,7 @@ class OneTool:
                 whole = False
                 continue
             try:
-                code = Checker().condition(tree, scope if whole else lenient(scope, tree))
+                code = Checker().condition(tree, scope if whole else lenient(scope))
             except Unreadable as error:
                 self._say(text, error)
                 whole = False
@@ -287,7 +309,7 @@ class OneTool:
             if not PATH.fullmatch(name):
                 raise Unreadable(0, f"'{name}' is no name", "only names stand in braces")
             tree = parse(name)
-            return None if self.reads.breaks(tree) else Checker().maybe(tree, lenient(scope, tree))
+            return None if self.reads.breaks(tree) else Checker().maybe(tree, lenient(scope))
         except Unreadable as error:
             message = f"{error.message} (in the text's braces)"
             self.all.say(text, message, error.hint, offset=offset + error.at)

@@ -11,7 +11,8 @@ from lockkeep.policy.conditions.types import Type, of_answer
 from lockkeep.policy.files import forms
 from lockkeep.policy.positions import Text, nearest
 from lockkeep.policy.rules import asked
-from lockkeep.policy.rules.rule import Applies, Asked, Condition, Cut, Shown, TakenBack
+from lockkeep.policy.rules.projection import Projection
+from lockkeep.policy.rules.rule import Applies, Asked, Condition, Cut, Path, Shown, TakenBack
 from lockkeep.policy.rules.scope import lenient, with_result
 
 Bound = int | float | Money | Table
@@ -27,6 +28,7 @@ class Block(asked.Block, Protocol):
     applies: Applies
     at: forms.When
     operation: str | None
+    projection: Projection | None
 
     @property
     def all(self) -> Compiler: ...
@@ -61,13 +63,27 @@ class Extras:
                 hint = f"write the currency: at_most {most} EUR"
             self.one.all.say(change.most, message, hint, tool=self.one.tool.name)
             return None
+        path = self._path(change.argument, f"{name}_minor" if money else name)
+        if path is None:
+            return None
         tree = parse(f"args.{name}")
-        value = Checker().maybe(tree, lenient(self.scope, tree))
+        value = Checker().maybe(tree, lenient(self.scope))
         at = change.at.within(self.one.at)
         return Cut(
-            self.one.id_of(forms.change_name(name)), self.one.applies, f"{name}_minor" if money else name, value,
-            most, at.mode, at.until, self.one.operation,
+            self.one.id_of(forms.change_name(name)), self.one.applies, path, value, most, at.mode, at.until,
+            self.one.operation, self.one.projection is not None,
         )  # fmt: skip
+
+    def _path(self, argument: Text, name: str) -> Path | None:
+        """Where the value stands in what is sent."""
+        projection = self.one.projection
+        if projection is None:
+            return (name,)
+        path = projection.paths.get(name)
+        if path is None:
+            message = f"'{name}' is worked out from several arguments, so there is nothing to cut"
+            self.one.all.say(argument, message, "deny it, or ask people", tool=self.one.tool.name)
+        return path
 
     def _most(self, change: forms.Change) -> Bound | None:
         if not isinstance(change.bound, str):
@@ -103,7 +119,8 @@ class Extras:
         rule = self.one.id_of("results")
         return (
             Shown(
-                rule, self.one.applies, hide, form.detect, withhold, flag, at.mode, at.until, self.one.operation
+                rule, self.one.applies, hide, form.detect, withhold, flag, at.mode, at.until, self.one.operation,
+                self.one.projection is not None,
             ),
         )  # fmt: skip
 
@@ -137,7 +154,7 @@ class Extras:
         try:
             tree = parse(f"result.{text.text}")
             scope = with_result(self.scope, kind)
-            Checker().maybe(tree, lenient(scope, tree))
+            Checker().maybe(tree, lenient(scope))
         except Unreadable as error:
             self.one.all.say(text, error.message, error.hint, tool=self.one.tool.name)
 

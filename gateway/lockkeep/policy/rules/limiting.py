@@ -73,7 +73,7 @@ class Limits:
             tree = parse(path)
             if self.block.reads.breaks(tree):
                 return None
-            code = Checker().maybe(tree, lenient(self.scope, tree))
+            code = Checker().maybe(tree, lenient(self.scope))
             wanted = "money" if money else "number"
             if code.type.kind not in (wanted, "any"):
                 hint = "5000 EUR of an amount, 500 of a number"
@@ -92,7 +92,7 @@ class Limits:
         """What a limit is counted for: one plain value the caller cannot leave to chance."""
         tree = parse(NAMED.get(key, key))
         try:
-            code = Checker().maybe(tree, lenient(self.scope, tree))
+            code = Checker().maybe(tree, lenient(self.scope))
             hint = f"per {', '.join(KEYS)}, or an argument"
             if code.reads:
                 raise Unreadable(0, f"a limit is not counted per fact of a look-up, as '{key}' is", hint)

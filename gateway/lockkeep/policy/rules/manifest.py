@@ -133,7 +133,7 @@ def judge(expression: str, values: Mapping[str, Json]) -> bool:
 def condition(expression: str, names: Iterable[str]) -> Code:
     """A yes-or-no expression over values of open shape with these names; raises Unreadable."""
     tree = parse(expression)
-    return Checker().condition(tree, lenient(_open(names), tree))
+    return Checker().condition(tree, lenient(_open(names)))
 
 
 def filled(template: Json, values: Mapping[str, Json]) -> Json:
@@ -147,7 +147,7 @@ def filled(template: Json, values: Mapping[str, Json]) -> Json:
     if template.startswith("=="):
         return template[1:]
     tree = parse(template[1:])
-    code = Checker().maybe(tree, lenient(_open(values), tree))
+    code = Checker().maybe(tree, lenient(_open(values)))
     return as_json(code.run({**values, STEPS: [MOST_STEPS]}))
 
 
@@ -177,7 +177,7 @@ def _code(expression: Json, what: str, scope: Scope) -> Code | None:
     if not isinstance(expression, str):
         raise Unreadable(0, f"{what} is an expression, as in args.id")
     tree = parse(expression)
-    return Checker().maybe(tree, lenient(scope, tree))
+    return Checker().maybe(tree, lenient(scope))
 
 
 def _value(code: Code | None, arguments: Arguments) -> Value:

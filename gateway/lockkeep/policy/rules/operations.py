@@ -10,9 +10,12 @@ from lockkeep.policy.conditions.lexer import Unreadable
 from lockkeep.policy.conditions.parser import parse
 from lockkeep.policy.conditions.runtime import MOST_STEPS, STEPS, EvalError, is_array
 from lockkeep.policy.conditions.types import ANY
+from lockkeep.policy.rules.projection import Projection, projection
 from lockkeep.policy.rules.scope import arguments_of, lenient
 
-ENTRY = frozenset({"when", "operation", "class", "subject", "amount", "undo", "before", "simulate", "pii"})
+ENTRY = frozenset(
+    {"when", "operation", "args", "class", "subject", "amount", "undo", "before", "simulate", "pii"}
+)
 MOST_ITEMS = 200
 ITEM = "item"  # one entry of the list that `each` names
 
@@ -25,6 +28,15 @@ class Operation:
     risk: Risk
     when: Code
     entry: Mapping[str, Json]
+    projection: Projection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What one call does: the operation, and its arguments as rules of that operation see them."""
+
+    operation: Operation
+    projected: Arguments | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,10 @@ class Operations:
     all: tuple[Operation, ...]
     each: Code | None
 
-    def of(self, arguments: Arguments) -> Operation | Unmatched:
+    def named(self, name: str | None) -> Operation | None:
+        return next((each for each in self.all if each.name == name), None)
+
+    def of(self, arguments: Arguments) -> Doing | Unmatched:
         """The one operation these arguments ask for. What cannot be told, for any reason, is unmatched."""
         try:
             found = {operation.name: operation for operation in self._found(arguments)}
@@ -51,9 +66,17 @@ class Operations:
             reason = f"{self.tool} does many things, and its manifest knows none that fits these arguments"
             return Unmatched(f"{reason} ({error.message}).")
         if len(found) == 1:
-            return next(iter(found.values()))
+            return self._doing(next(iter(found.values())), arguments)
         reason = f"One call of {self.tool} does one thing; this one would do {', '.join(sorted(found))}."
         return Unmatched(reason, mixed=True)
+
+    def _doing(self, operation: Operation, arguments: Arguments) -> Doing | Unmatched:
+        if operation.projection is None:
+            return Doing(operation, None)
+        try:
+            return Doing(operation, operation.projection.of(arguments, [MOST_STEPS]))
+        except EvalError as error:
+            return Unmatched(f"What rules of {operation.name} speak of cannot be told: {error.message}.")
 
     def _found(self, arguments: Arguments) -> Iterator[Operation]:
         steps = [MOST_STEPS]  # for the whole call: a long list must not hold up others
@@ -113,7 +136,8 @@ def _operation(tool: Tool, said: Json, scope: Scope) -> Operation:
         )
     tree = parse(when)
     entry = {**tool.effect, **said, "class": risk}
-    return Operation(name, risk, Checker().condition(tree, lenient(scope, tree)), entry)
+    projected = projection(said.get("args"), entry, arguments_of(tool))
+    return Operation(name, risk, Checker().condition(tree, lenient(scope)), entry, projected)
 
 
 def _each(tool: Tool, scope: Scope) -> Code | None:
@@ -123,4 +147,4 @@ def _each(tool: Tool, scope: Scope) -> Code | None:
     if not isinstance(said, str):
         raise Unreadable(0, "each is an expression, as in args.objects")
     tree = parse(said)
-    return Checker().maybe(tree, lenient(scope, tree))
+    return Checker().maybe(tree, lenient(scope))

@@ -1,7 +1,8 @@
 """The look-ups of one file, compiled for one tool as its rules come to need them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from lockkeep.model import Demand, Json, Tool
@@ -14,6 +15,7 @@ from lockkeep.policy.conditions.types import Type, of_answer, of_schema
 from lockkeep.policy.files import forms
 from lockkeep.policy.files.people import People
 from lockkeep.policy.positions import Text, nearest
+from lockkeep.policy.rules.projection import Projection
 from lockkeep.policy.rules.rule import Asked, Lookup
 from lockkeep.policy.rules.scope import scope_of
 
@@ -33,11 +35,24 @@ class Says(Protocol):
     def people(self) -> People: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One argument as it stands: the condition begins at `begin` of the text. `key` is its parameter under `with`."""
+
+    tree: Tree
+    text: Text
+    begin: int = 0
+    name: str | None = None
+    key: Text | None = None
+
+
 class Reads:
     """`lookups` and `types` hold what was needed; `broken` what does not compile, so that one mistake is one message."""
 
-    def __init__(self, says: Says, file: forms.PolicyFile, tool: Tool) -> None:
-        self.all, self.tool = says, tool
+    def __init__(
+        self, says: Says, file: forms.PolicyFile, tool: Tool, projection: Projection | None = None
+    ) -> None:
+        self.all, self.tool, self.projection = says, tool, projection
         self.reads = {read.name.text: read for read in file.reads}
         self.values = file.values
         self.file = file
@@ -47,7 +62,7 @@ class Reads:
         self._open: list[str] = []
 
     def scope(self) -> Scope:
-        return scope_of(self.tool, self.types, self.reads, self.values)
+        return scope_of(self.tool, self.types, self.reads, self.values, self.projection)
 
     def breaks(self, tree: Tree) -> bool:
         """Whether it speaks of a look-up that was complained about already."""
@@ -71,9 +86,10 @@ class Reads:
         try:
             tool_name, arguments = self._said(read)
             tool = self.all.read_tool(read.call, tool_name)
-            self.needs({path for _, tree in arguments for path in names_in(tree)})
-            if tool is not None and not any(self.breaks(tree) for _, tree in arguments):
-                self._add(read, tool, arguments)
+            if arguments is not None:
+                self.needs({path for each in arguments for path in names_in(each.tree)})
+                if tool is not None and not any(self.breaks(each.tree) for each in arguments):
+                    self._add(read, tool, arguments)
         except Unreadable as error:
             self.all.say(read.call, error.message, error.hint, offset=error.at, tool=self.tool.name)
         finally:
@@ -81,26 +97,30 @@ class Reads:
         if name not in self.types:
             self.broken.add(name)
 
-    def _said(self, read: forms.Read) -> tuple[str, tuple[tuple[str | None, Tree], ...]]:
-        """The tool and its arguments, from one line or from `call` and `with`."""
+    def _said(self, read: forms.Read) -> tuple[str, Sequence[_Given] | None]:
+        """The tool and its arguments, from one line or from `call` and `with`. None: one was complained about."""
         if read.arguments is None:
-            return parse_lookup(read.call.text)
+            name, arguments = parse_lookup(read.call.text)
+            return name, [_Given(tree, read.call, name=parameter) for parameter, tree in arguments]
         if not TOOL.fullmatch(read.call.text.strip()):
             raise Unreadable(0, "with 'with', call is the tool alone", "call: integration.tool")
-        return read.call.text.strip(), tuple((key.text, self._given(text)) for key, text in read.arguments)
+        given = [self._given(key, text) for key, text in read.arguments]
+        there = [each for each in given if each is not None]
+        return read.call.text.strip(), there if len(there) == len(given) else None
 
-    def _given(self, text: Text) -> Tree:
+    def _given(self, key: Text, text: Text) -> _Given | None:
         """A text that begins with `=` is a condition, `==x` the text `=x`, anything else a literal."""
         said = text.text
-        if text.style is None and isinstance(text.value, bool | int | float):
-            return parse(said)
-        if not said.startswith("=") or said.startswith("=="):
-            return Lit("text", said.removeprefix("=") if said.startswith("==") else said, 0)
+        plain = text.style is None and isinstance(text.value, bool | int | float)
+        if not plain and (not said.startswith("=") or said.startswith("==")):
+            literal = Lit("text", said.removeprefix("=") if said.startswith("==") else said, 0)
+            return _Given(literal, text, name=key.text, key=key)
+        begin = 0 if plain else 1
         try:
-            return parse(said[1:])
+            return _Given(parse(said[begin:]), text, begin, key.text, key)
         except Unreadable as error:
-            self.all.say(text, error.message, error.hint, offset=error.at + 1)
-            raise Unreadable(0, f"'{said}' cannot be read") from None
+            self._wrong(text, error, begin)
+            return None
 
     def _failed(self, read: forms.Read) -> Asked | None:
         """Who is asked when the look-up fails: groups only, since facts are not at hand then."""
@@ -115,43 +135,69 @@ class Reads:
         )  # fmt: skip
         return Asked(demand)
 
-    def _add(self, read: forms.Read, tool: Tool, arguments: tuple[tuple[str | None, Tree], ...]) -> None:
+    def _add(self, read: forms.Read, tool: Tool, arguments: Sequence[_Given]) -> None:
         scope = self.scope()
         found: dict[str, Code] = {}
         literal: dict[str, Json] = {}
-        for given, tree in arguments:
-            parameter, code = self._argument(tool, given, tree, scope)
+        for given in arguments:
+            parameter = self._named(tool, given)
+            code = self._value(tool, parameter, given, scope) if parameter is not None else None
+            if parameter is None or code is None:
+                return
             if parameter in found:
-                raise Unreadable(code.at, f"'{parameter}' is given twice")
+                raise Unreadable(code.at, f"'{parameter}' is given twice", "take one out")
             found[parameter] = code
-            if isinstance(tree, Lit):
+            if isinstance(given.tree, Lit):
                 literal[parameter] = code.value
         missing = [name for name in tool.input.get("required", ()) if name not in found]
         if missing:
-            raise Unreadable(0, f"{tool.name} needs {', '.join(missing)}", f"write {missing[0]}=…")
+            hint = f"write {missing[0]}=…" if read.arguments is None else f"add {missing[0]}: … under with"
+            raise Unreadable(0, f"{tool.name} needs {', '.join(missing)}", hint)
         name = read.name.text
         source = [read.call.text, *(f"{key.text}: {text.text}" for key, text in read.arguments or ())]
         self.lookups[name] = Lookup(
-            name, tool.name, found, read.timeout, "; ".join(source), read.cache, self._failed(read)
+            name,
+            tool.name,
+            found,
+            read.timeout,
+            "; ".join(source),
+            read.cache,
+            self._failed(read),
+            self.projection is not None,
         )
         self.types[name] = of_answer(tool.output or {}).narrowed(literal)
 
-    def _argument(self, tool: Tool, given: str | None, tree: Tree, scope: Scope) -> tuple[str, Code]:
-        """The parameter and its value, which fits as far as the schema tells."""
+    def _named(self, tool: Tool, given: _Given) -> str | None:
+        """The parameter that this argument is for; None, and said, if the tool has none like it."""
         properties: Mapping[str, Json] = tool.input.get("properties", {})
-        parameter = given or _parameter(tool, tree)
-        at = tree.at
-        if parameter is None or parameter not in properties:
-            shown_as = f"'{parameter}'" if parameter else "this value"
-            hint = nearest(parameter or "", properties)
-            raise Unreadable(at, f"{tool.name} has no parameter for {shown_as}", hint)
-        kind, code = of_schema(tool.input).fields[parameter], Checker().maybe(tree, scope)
-        if code.type.kind != kind.kind and "any" not in (code.type.kind, kind.kind):
-            raise Unreadable(code.at, f"{parameter} of {tool.name} is {kind}, this is {code.type}")
-        if kind.options and code.literal and code.value not in kind.options:
-            message = f"{parameter} of {tool.name} is never {shown(code.value)}"
-            raise Unreadable(code.at, message, nearest(str(code.value), kind.options))
-        return parameter, code
+        parameter = given.name or _parameter(tool, given.tree)
+        if parameter is not None and parameter in properties:
+            return parameter
+        shown_as = f"'{parameter}'" if parameter else "this value"
+        message = f"{tool.name} has no parameter for {shown_as}"
+        error = Unreadable(0 if given.key else given.tree.at, message, nearest(parameter or "", properties))
+        self._wrong(given.key or given.text, error)
+        return None
+
+    def _value(self, tool: Tool, parameter: str, given: _Given, scope: Scope) -> Code | None:
+        """What the parameter gets, which fits as far as the schema tells; None, and said, if it does not."""
+        kind = of_schema(tool.input).fields[parameter]
+        try:
+            code = Checker().maybe(given.tree, scope)
+            if code.type.kind != kind.kind and "any" not in (code.type.kind, kind.kind):
+                message = f"{parameter} of {tool.name} is {kind}, this is {code.type}"
+                raise Unreadable(code.at, message, _meant(given))
+            if kind.options and code.literal and code.value not in kind.options:
+                message = f"{parameter} of {tool.name} is never {shown(code.value)}"
+                raise Unreadable(code.at, message, nearest(str(code.value), kind.options))
+        except Unreadable as error:
+            self._wrong(given.text, error, given.begin)
+            return None
+        return code
+
+    def _wrong(self, at: Text, error: Unreadable, begin: int = 0) -> None:
+        """Told where it stands: under `with`, that is the line of its own parameter."""
+        self.all.say(at, error.message, error.hint, offset=begin + error.at, tool=self.tool.name)
 
 
 def _parameter(tool: Tool, tree: Tree) -> str | None:
@@ -162,6 +208,12 @@ def _parameter(tool: Tool, tree: Tree) -> str | None:
         return last
     required: list[str] = tool.input.get("required", [])
     return required[0] if len(required) == 1 else last
+
+
+def _meant(given: _Given) -> str:
+    """A name under `with` whose `=` was left out is a text."""
+    text = given.key is not None and isinstance(given.tree, Lit) and given.tree.kind == "text"
+    return f"a condition begins with =, as in = {given.text.text}" if text else ""
 
 
 def _look_up_of(path: tuple[str, ...]) -> str:

@@ -17,6 +17,8 @@ from lockkeep.policy.hours import Hours
 from lockkeep.policy.positions import Place
 
 Kind = Literal["allow", "deny", "people", "ask", "limit"]
+Path = tuple[str | int, ...]  # from the arguments to one value
+PROJECTED = "projected"  # in the environment: the arguments as rules of the call's operation see them
 HOLE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -131,12 +133,13 @@ class Cut:
 
     rule: str
     applies: Applies
-    argument: str  # the field that is changed
+    path: Path  # to the field that is changed
     value: Code  # what it is now
     most: int | float | Money | Table
     mode: Mode
     until: date | None
     operation: str | None = None
+    projects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ class Shown:
     mode: Mode
     until: date | None
     operation: str | None = None
+    projects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class Rule:
     applies: Applies
     source: str
     operation: str | None = None  # the one thing a wide tool does that it speaks about
+    projects: bool = False  # whether it sees that operation's own arguments
     when: tuple[Condition, ...] = ()
     unless: tuple[Condition, ...] = ()
     say: Template | None = None
@@ -188,6 +193,11 @@ class Rule:
     mode: Mode = "enforce"
     until: date | None = None  # the last day in force, in the gateway's zone
     hours: tuple[Hours, ...] = ()  # all of them hold when it speaks
+
+    @property
+    def home(self) -> str:
+        """Whose look-ups it uses: its file's, asked with the arguments it sees."""
+        return home_of(self.file, self.operation if self.projects else None)
 
     @property
     def told(self) -> frozenset[str]:
@@ -222,6 +232,7 @@ class Lookup:
     source: str
     cache: float = 0.0  # seconds an answer stays good for the same arguments
     failed: Asked | None = None  # who is asked when it fails
+    projects: bool = False
 
     @property
     def reads(self) -> frozenset[str]:
@@ -244,6 +255,16 @@ class ToolRules:
             self.rules + other.rules, self.cuts + other.cuts, self.shown + other.shown, self.undo + other.undo,
             {**self.lookups, **other.lookups},
         )  # fmt: skip
+
+
+def home_of(file: str, operation: str | None) -> str:
+    """Under which name a file's look-ups are kept, for rules that see the tool's or an operation's arguments."""
+    return f"{file}@{operation}" if operation else file
+
+
+def as_seen(env: Env, projects: bool) -> Env:
+    """The environment of who sees the operation's own arguments."""
+    return {**env, "args": env[PROJECTED]} if projects else env
 
 
 def needed_by(

@@ -2,15 +2,24 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from lockkeep.model import Json, Tool, is_object
 from lockkeep.policy.conditions import runtime
 from lockkeep.policy.conditions.checked import Root, Run, Scope
-from lockkeep.policy.conditions.parser import Tree, names_in
 from lockkeep.policy.conditions.runtime import Env, FailedLookup, Value, is_array
 from lockkeep.policy.conditions.types import ANY, MONEY, TEXT, TIME, Type, of_schema
 from lockkeep.policy.files.constants import type_of
 from lockkeep.upstream.exported import exported_schema
+
+
+class Projected(Protocol):
+    """An operation's own arguments."""
+
+    @property
+    def type(self) -> Type: ...
+    def same_fields(self, names: Iterable[str]) -> set[str]: ...
+
 
 LONG = ("args", "call", "read", "values")  # the first words of long forms: never anything else
 USER = Type(
@@ -40,15 +49,18 @@ def scope_of(
     reads: Mapping[str, Type],
     declared: Iterable[str] = (),
     values: Mapping[str, Value] | None = None,
+    projection: Projected | None = None,
 ) -> Scope:
     """Bare and long names; a bare name with two meanings keeps both, and is an error only where it is used.
 
     `declared` are the file's look-ups: those without a type are not used for this tool, but no other thing has their name.
+    `projection` are the arguments of one of a wide tool's operations, under names of their own.
     """
     names: dict[str, list[Root]] = {}
-    _add(names, "args", of_schema(exported_schema(tool)))
+    _add(names, "args", projection.type if projection else of_schema(exported_schema(tool)))
     facts = _facts(tool)
-    _add(names, "call", Type("object", fields={**CALLER, **facts}), hidden=_same_field(tool, names, facts))
+    same = _same_field(tool, names, facts) if projection is None else projection.same_fields(names)
+    _add(names, "call", Type("object", fields={**CALLER, **facts}), hidden=same)
     looked_up = {
         name: Root(("read", name), reads.get(name, ANY), _read(name), frozenset({name}))
         for name in {*reads, *declared}
@@ -84,16 +96,9 @@ def arguments_of(tool: Tool) -> Scope:
     return Scope({"args": (_long("args", of_schema(exported_schema(tool))),)})
 
 
-def lenient(scope: Scope, tree: Tree) -> Scope:
-    """Where a missing value is no mistake: every step of the tree's paths counts as there."""
-    paths: set[tuple[str, ...]] = set()
-    for path in names_in(tree):
-        roots = scope.names.get(path[0], ())
-        if path[0] == "read":
-            paths |= {path[:length] for length in range(1, len(path) + 1)}
-        for root in roots:
-            paths |= {(*root.path, *path[1:length]) for length in range(1, len(path) + 1)}
-    return scope.knowing(frozenset(paths))
+def lenient(scope: Scope) -> Scope:
+    """Where a missing value is no mistake at load: it fails when it is run."""
+    return replace(scope, trusting=True)
 
 
 def _facts(tool: Tool) -> dict[str, Type]:

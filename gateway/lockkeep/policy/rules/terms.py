@@ -54,7 +54,7 @@ class Names:
         return name in self.scope.names or name in self.broken
 
     def scope_for(self, tree: Tree) -> Scope:
-        return lenient(self.scope, tree) if self.trusting else self.scope
+        return lenient(self.scope) if self.trusting else self.scope
 
 
 class Terms:
@@ -124,7 +124,7 @@ class Terms:
             if not all(part.isidentifier() for part in name.split(".")):
                 raise Unreadable(0, f"'{name}' is no name", "only names stand in braces")
             tree = parse(name)
-            return None if names.breaks(tree) else CHECKER.maybe(tree, lenient(names.scope, tree))
+            return None if names.breaks(tree) else CHECKER.maybe(tree, lenient(names.scope))
         except Unreadable as error:
             message = f"{error.message} (in the text's braces)"
             self.say(text, message, error.hint, offset=offset + error.at)

@@ -10,6 +10,7 @@ from lockkeep.policy.schema.schemaparts import (
     FLAG,
     IDENTIFIER,
     OBJECT,
+    OFFERS,
     REFERENCE,
     SCALAR,
     SPAN,
@@ -19,6 +20,8 @@ from lockkeep.policy.schema.schemaparts import (
     Said,
     by_name,
     closed,
+    known,
+    known_names,
     names,
     one_of,
 )
@@ -29,9 +32,9 @@ EXPRESSION: Part = {"type": "string", "examples": ["args.id"]}
 MOMENT: Part = {"type": "string", "examples": ["2026-11-20T10:00:00+01:00"]}
 
 PERSON: Said = {
-    "groups": (names(empty=True), "The groups this person is in."),
+    "groups": (known_names("group", empty=True), "The groups this person is in."),
     "accounts": (names(empty=True), "This person's accounts elsewhere, as in crm:rep_7."),
-    "manager": (TEXT, "The person whom `manager-of:` asks."),
+    "manager": (known("person"), "The person whom `manager-of:` asks."),
 }
 GROUP: Said = {
     "roles": (names(), "The roles the group gives; its own name if this is left out."),
@@ -39,12 +42,18 @@ GROUP: Said = {
     "tz": (ZONE, "The time zone of its hours; the gateway's if it is left out."),
 }
 DUTIES: Said = {
-    "activate": (names(empty=True), "Groups that bring rules into force, add people and make tokens."),
-    "accept": (names(empty=True), "Groups that accept the tools of an integration."),
-    "promote": (names(empty=True), "Groups that move a workflow to its next stage."),
-    "kill": (names(empty=True), "Groups that stop calls."),
-    "resume": (names(empty=True), "Groups that let calls run again."),
-    "resolve": (names(empty=True), "Groups that say what became of a call nobody knows the end of."),
+    "activate": (
+        known_names("group", empty=True),
+        "Groups that bring rules into force, add people and make tokens.",
+    ),
+    "accept": (known_names("group", empty=True), "Groups that accept the tools of an integration."),
+    "promote": (known_names("group", empty=True), "Groups that move a workflow to its next stage."),
+    "kill": (known_names("group", empty=True), "Groups that stop calls."),
+    "resume": (known_names("group", empty=True), "Groups that let calls run again."),
+    "resolve": (
+        known_names("group", empty=True),
+        "Groups that say what became of a call nobody knows the end of.",
+    ),
 }
 PEOPLE: Said = {
     "api": VERSION,
@@ -70,7 +79,7 @@ INTEGRATION_: Said = {
     "alias": (by_name(TEXT), "The server's own tool names, and ours for them."),
     "timeout": (SPAN, "How long one call may take; 30 seconds if it is left out."),
 }  # fmt: skip
-AGENT: Said = {"owner": (TEXT, "The person who cannot agree to its calls.")}
+AGENT: Said = {"owner": (known("person"), "The person who cannot agree to its calls.")}
 GATEWAY: Said = {
     "api": VERSION,
     "gateway": (IDENTIFIER, "The gateway's name."),
@@ -89,6 +98,7 @@ OPERATION: Said = {
     "class": (one_of(*RISKS), "How grave it is; no graver than its tool."),
     "subject": (EXPRESSION, "What it is about."),
     "amount": (OBJECT, "The money of it: {minor: expression, currency: expression}."),
+    "args": (OBJECT, "Its arguments as rules for this operation see them: {name: = expression}."),
     "undo": ({}, "none, or how to take it back."),
     "before": ({}, "Where the answer shows the state before."),
     "simulate": ({}, "What a rehearsed answer looks like."),
@@ -121,7 +131,7 @@ TOOL: Said = {
 }  # fmt: skip
 MANIFEST: Said = {
     "api": VERSION,
-    "manifest": (NAME, "The name of the integration."),
+    "manifest": ({**NAME, OFFERS: "integration"}, "The name of the integration."),
     "description": (TEXT, "What the server is."),
     "servers": ({}, "The servers this manifest was written for."),
     "tools": (by_name(closed(manifest.ENTRY, TOOL, "class")), "The server's tools by its own names."),
@@ -135,7 +145,7 @@ RESULT: Said = {
 }
 GIVEN: Said = {
     "as": (TEXT, "One of callers."),
-    "call": (TEXT, "The tool, integration.tool."),
+    "call": (known("tool"), "The tool, integration.tool."),
     "with": (OBJECT, "The arguments; an amount may be written as 50 EUR."),
     "read": (OBJECT, "What the look-ups answer; {error: timeout} is one that failed."),
     "now": (MOMENT, "The time of the call, with its offset."),
@@ -159,9 +169,12 @@ CASE: Said = {
     "observed": (names(empty=True), "Rules that only observe and would have fired."),
 }  # fmt: skip
 CALLER: Said = {
-    "user": (TEXT, "A person of people.yaml; default: the caller's own name."),
-    "roles": (names(empty=True), "The caller's roles; default: what people.yaml gives the person."),
-    "agent": (TEXT, "The agent the caller uses."),
+    "user": (known("person"), "A person of people.yaml; default: the caller's own name."),
+    "roles": (
+        known_names("role", empty=True),
+        "The caller's roles; default: what people.yaml gives the person.",
+    ),
+    "agent": (known("agent"), "The agent the caller uses."),
 }
 TEST: Said = {
     "api": VERSION,

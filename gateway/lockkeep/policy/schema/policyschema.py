@@ -8,6 +8,7 @@ from lockkeep.policy.schema.schemaparts import (
     DAY,
     FLAG,
     IDENTIFIER,
+    OFFERS,
     SCALAR,
     SPAN,
     TEXT,
@@ -18,6 +19,8 @@ from lockkeep.policy.schema.schemaparts import (
     closed,
     conditions,
     each,
+    known,
+    known_names,
     names,
     one_of,
     ref,
@@ -25,6 +28,7 @@ from lockkeep.policy.schema.schemaparts import (
     some,
 )
 
+LOOK_UP: Part = {**CALL, OFFERS: "read"}
 HOURS: Part = {**names(), "examples": ["mon-fri 08:00-18:00", "sat-sun", "not mon-fri 08:00-18:00"]}
 LIMIT: Part = {
     "type": "string", "pattern": f" per +({'|'.join(entries.WINDOWS)})( +per +\\S+)* *$",
@@ -44,8 +48,8 @@ ENTRY: Said = {
     **AT,
 }  # fmt: skip
 ASKING: Said = {
-    "from": (names(), "One person of each of these groups must agree."),
-    "any_of": (names(), "People of any of these groups must agree."),
+    "from": (known_names("group"), "One person of each of these groups must agree."),
+    "any_of": (known_names("group"), "People of any of these groups must agree."),
     "count": ({"type": "integer", "minimum": 1, "maximum": 5}, "How many people in all."),
     "confirm": (one_of("requester"), "The person behind the agent says yes, too."),
     "expires": (SPAN, "How long people may think, in their working hours; 8 hours if it is left out, at most 7 days."),
@@ -58,12 +62,12 @@ ASKING: Said = {
 }  # fmt: skip
 STEP: Said = {
     "after": (SPAN, "How long after the request."),
-    "to": (names(), "The groups that may agree from then on, too."),
+    "to": (known_names("group"), "The groups that may agree from then on, too."),
 }
 ALLOW: Said = {
-    "roles": (names(), "Roles of the person behind the agent."),
-    "users": (names(), "People by name."),
-    "agents": (names(), "Agents by name."),
+    "roles": (known_names("role"), "Roles of the person behind the agent."),
+    "users": (known_names("person"), "People by name."),
+    "agents": (known_names("agent"), "Agents by name."),
     "when": (conditions(), "A condition on the caller, never on the arguments."),
     **AT,
 }
@@ -71,7 +75,7 @@ LIMITING: Said = {
     **ENTRY,
     "up_to": (LIMIT, "How many calls, or how much of a field, in what time, for whom."),
     "ask": (ref("asking"), "Who may let it pass when the limit is full."),
-    "people": (names(), "The groups that take over when the limit is full."),
+    "people": (known_names("group"), "The groups that take over when the limit is full."),
 }
 RESULTS: Said = {
     "hide": (names(), "Fields of the answer that nobody is shown."),
@@ -81,13 +85,19 @@ RESULTS: Said = {
     **AT,
 }  # fmt: skip
 UNDO: Said = {
-    "who": (names(), "The roles that may take it back."),
+    "who": (known_names("role"), "The roles that may take it back."),
     "within": (SPAN, "How long it can be taken back."),
     "ask": (ref("asking"), "Who must agree to that."),
 }
 BLOCK: Said = {
     "allow": (
-        {"anyOf": [{"const": "anyone"}, {"type": "array", "items": TEXT, "minItems": 1}, ref("allow")]},
+        {
+            "anyOf": [
+                {"const": "anyone"},
+                {"type": "array", "items": known("role"), "minItems": 1},
+                ref("allow"),
+            ]
+        },
         "Who may use the tool: anyone, roles, or more; a tool without it is refused.",
     ),
     "deny": (each("deny"), "When a call is refused."),
@@ -108,15 +118,15 @@ BLOCK: Said = {
     **AT,
 }
 READ: Said = {
-    "call": (CALL, "integration.tool(arguments), or the tool alone beside `with`."),
+    "call": (LOOK_UP, "integration.tool(arguments), or the tool alone beside `with`."),
     "with": (by_name(SCALAR), "Parameter and value; a text that begins with = is a condition."),
     "timeout": (SPAN, "How long to wait for the answer."),
     "cache": ({"anyOf": [SPAN, one_of("0", "0s", 0)]}, "How long an answer is kept, at most 60 seconds."),
     "on_error": ({"anyOf": [one_of("deny"), ref("asking")]}, "What happens if it cannot be read: refused, or these people are asked."),
 }  # fmt: skip
 APPLIES: Said = {
-    "agents": (names(), "Calls of these agents."),
-    "workflows": (names(), "Calls in runs of these workflows."),
+    "agents": (known_names("agent"), "Calls of these agents."),
+    "workflows": (known_names("workflow"), "Calls in runs of these workflows."),
     "everywhere": (FLAG, "All calls."),
 }
 VALUE: Part = {
@@ -129,13 +139,13 @@ VALUE: Part = {
 TOP: Said = {
     "api": VERSION,
     "policy": (IDENTIFIER, "The id of this file; rule ids begin with it."),
-    "owner": (TEXT, "The group that answers for this file."),
+    "owner": (known("group"), "The group that answers for this file."),
     "description": (TEXT, "What the file is for."),
     "applies_to": (closed(simple.APPLIES, APPLIES), "Whose calls this file speaks about; it says nothing about others."),
     "values": (by_name(VALUE, NAME.pattern), "Numbers, texts, lists, amounts, durations and tables of amounts with a name."),
-    "read": (by_name({"anyOf": [CALL, ref("read")]}, NAME.pattern), "Facts the gateway looks up by itself; it does not believe the agent."),
+    "read": (by_name({"anyOf": [LOOK_UP, ref("read")]}, NAME.pattern), "Facts the gateway looks up by itself; it does not believe the agent."),
     "tools": (
-        {**by_name(ref("block")), "defaultSnippets": [snippet("a tool", {"${1:integration.tool}": {"allow": ["${2:ROLE}"]}}, "A tool and who may use it.")]},
+        {**by_name(ref("block")), OFFERS: "block", "defaultSnippets": [snippet("a tool", {"${1:integration.tool}": {"allow": ["${2:ROLE}"]}}, "A tool and who may use it.")]},
         "A block for each tool, integration.tool; several with commas, * after the dot, @read for all that read.",
     ),
     **AT,
@@ -159,7 +169,9 @@ def _definitions() -> dict[str, Json]:
         "ask": closed(
             (*entries.ENTRY, *asking.KEYS), {**ENTRY, **ASKING}, anyOf=who, defaultSnippets=_questions()
         ),
-        "hand": closed(entries.PEOPLE, {**ENTRY, "to": (names(), "The groups that take over.")}, "to"),
+        "hand": closed(
+            entries.PEOPLE, {**ENTRY, "to": (known_names("group"), "The groups that take over.")}, "to"
+        ),
         "limit": closed(entries.LIMITING, LIMITING, "up_to"),
         "results": closed(entries.RESULTS, RESULTS, anyOf=some("hide", "detect", "withhold", "flag")),
         "undo": closed(entries.UNDO, UNDO),

@@ -10,6 +10,9 @@ Said = Mapping[
     str, tuple[Part, str]
 ]  # key -> what its value is, and one sentence for the person who writes it
 
+OFFERS = (
+    "x-offers"  # of what kind the names are that an editor may offer here; `offers` puts them in its place
+)
 TEXT: Part = {"type": "string"}
 FLAG: Part = {"type": "boolean"}
 WHOLE: Part = {"type": "integer", "minimum": 1}
@@ -40,9 +43,21 @@ VERSION: tuple[Part, str] = ({"const": API}, "The form of the file; this release
 
 def names(*options: str, empty: bool = False) -> Part:
     """One, or a list of them, each once."""
-    one: Part = {"enum": list(options)} if options else TEXT
+    return _some({"enum": list(options)} if options else TEXT, empty=empty)
+
+
+def _some(one: Part, *, empty: bool) -> Part:
     many: Part = {"type": "array", "items": one, "uniqueItems": True, **({} if empty else {"minItems": 1})}
     return {"anyOf": [one, many]}
+
+
+def known(kind: str) -> Part:
+    """A name of something that the folder has: editors offer those, and take any other."""
+    return {**TEXT, OFFERS: kind}
+
+
+def known_names(kind: str, *, empty: bool = False) -> Part:
+    return _some(known(kind), empty=empty)
 
 
 def conditions() -> Part:

@@ -8,6 +8,7 @@ from lockkeep.policy.schema.schemaparts import (
     DAY,
     IDENTIFIER,
     OBJECT,
+    OFFERS,
     PER_CENT,
     REFERENCE,
     SPAN,
@@ -18,7 +19,8 @@ from lockkeep.policy.schema.schemaparts import (
     Said,
     closed,
     conditions,
-    names,
+    known,
+    known_names,
     one_of,
 )
 
@@ -35,7 +37,7 @@ FILE: Said = {
     "match": ({"type": "string", "examples": ["*.pdf"]}, "The names of the documents, * for anything."),
 }
 TRIGGER: Said = {
-    "poll": (CALL, "A tool that only reads, asked again and again."),
+    "poll": ({**CALL, OFFERS: "read"}, "A tool that only reads, asked again and again."),
     "every": (SPAN, "How often it is asked."),
     "each": ({"type": "string", "examples": ["result.items"]}, "The list of items in the answer."),
     "webhook": (closed(triggers.WEBHOOK, WEBHOOK, "secret"), "What another system sends."),
@@ -52,7 +54,10 @@ ON: Said = {
 }
 STEP: Said = {
     "id": (NAME, "The name of its result in later conditions."),
-    "call": (CALL, "integration.tool(arguments) with all of them, or a tool beside `with`."),
+    "call": (
+        {**CALL, OFFERS: "tool"},
+        "integration.tool(arguments) with all of them, or a tool beside `with`.",
+    ),
     "with": (
         OBJECT,
         "Argument and value; a text that begins with = is a condition, what is left out is open.",
@@ -64,25 +69,25 @@ STEP: Said = {
     "on": (closed(workflowfile.ON, ON), "What comes after denied and after failed: people, stop or skip."),
 }
 SEQUENCE: Said = {
-    "tool": (TEXT, "The tool it is about."),
-    "after": (names(), "Tools that must have succeeded in this run before."),
+    "tool": (known("tool"), "The tool it is about."),
+    "after": (known_names("tool"), "Tools that must have succeeded in this run before."),
     "at_most": ({"type": "integer", "minimum": 1, "maximum": workflowfile.MOST_RUNS}, "How many calls a run may make."),
     "require": (conditions(), "What must hold of the call."),
     "say": (TEXT, "The reason people and agents read."),
 }  # fmt: skip
 END_STATE: Said = {
-    "call": (CALL, "A tool that only reads."),
+    "call": ({**CALL, OFFERS: "read"}, "A tool that only reads."),
     "require": (conditions(), "What must hold of `result`, the answer."),
     "within": (SPAN, "How long that may take."),
 }
 EFFECT: Said = {
-    "tool": (TEXT, "A tool of this workflow that writes."),
+    "tool": (known("tool"), "A tool of this workflow that writes."),
     "when": (conditions(), "If this holds of `result`, people did it."),
     "same": (OBJECT, "The arguments it would have had."),
 }
 EFFECTS = closed(workflowfile.EFFECT, EFFECT, "tool", "same")
 TRUTH: Said = {
-    "call": (CALL, "A tool that only reads: what people did about the subject."),
+    "call": ({**CALL, OFFERS: "read"}, "A tool that only reads: what people did about the subject."),
     "window": (SPAN, "How long after the subject came it is read."),
     "map": ({"anyOf": [EFFECTS, {"type": "array", "minItems": 1, "items": EFFECTS}]}, "Which call of ours would have had that effect."),
 }  # fmt: skip
@@ -134,8 +139,8 @@ TOP: Said = {
     "api": VERSION,
     "workflow": (IDENTIFIER, "The id of this file, and its name without .yaml."),
     "description": (TEXT, "What it is for, in a sentence that agents read."),
-    "owner": (TEXT, "The group that answers for this file."),
-    "agents": (names(), "Who may open its runs."),
+    "owner": (known("group"), "The group that answers for this file."),
+    "agents": (known_names("agent"), "Who may open its runs."),
     "guide": ({"type": "string", "pattern": "\\.md$"}, "A Markdown file beside this one with more for agents to read."),
     "trigger": (
         closed(triggers.TRIGGER, TRIGGER, oneOf=[{"required": [way]} for way in triggers.WAYS]),
@@ -144,7 +149,7 @@ TOP: Said = {
     "subject": (TEXT, "What a run is about: a text made of `item`."),
     "deadline": (SPAN, "How long a run may take."),
     "steps": ({"anyOf": [STEPS, {"type": "array", "minItems": 1, "items": STEPS}]}, "The steps, in order."),
-    "tools": (names(), "Tools that runs may call beside those in steps."),
+    "tools": (known_names("tool"), "Tools that runs may call beside those in steps."),
     "sequence": ({"anyOf": [ORDERS, {"type": "array", "items": ORDERS}]}, "The order of its calls, which holds for every host."),
     "end_state": (closed(workflowfile.END_STATE, END_STATE, "call", "require"), "How to see that it is done."),
     "stage": (one_of(*workflowfile.STAGES), "How many per cent of the subjects agents may take, at most."),

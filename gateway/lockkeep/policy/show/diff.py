@@ -7,13 +7,15 @@ from zoneinfo import ZoneInfo
 from lockkeep.model import Integration, Json
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.files import forms
+from lockkeep.policy.files.workflowfile import WorkflowFile
 from lockkeep.policy.hours import Hours
 from lockkeep.policy.rules.rule import Rule
-from lockkeep.policy.show import policyfiles
-from lockkeep.policy.show.facets import Way, facets, grew, way
+from lockkeep.policy.show import policyfiles, workflowparts
+from lockkeep.policy.show.facets import Way, facets, grew, way, weighed
 from lockkeep.policy.show.plain import listed, value
 from lockkeep.policy.show.policyfiles import Item
 from lockkeep.policy.show.sentences import entry, hours_said
+from lockkeep.policy.show.workflowparts import ARGUMENT, WHOLE, Parts, Piece
 
 GROUPS = (
     "gained access", "weaker asks", "removed denies", "raised limits", "more is shown", "values", "look-ups", "changed",
@@ -101,7 +103,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _access(old: PolicySet, new: PolicySet) -> Iterator[Difference]:
-    """Tools that somebody can use now and could not, and the other way round. Conditions of an allow are not weighed."""
+    """Tools that somebody can use now and could not, and the other way round. Its conditions are weighed with the entry."""
     users = sorted({*old.people.persons, *new.people.persons})
     agents = sorted({*old.gateway.agents, *new.gateway.agents})
     for tool in sorted({*old.rules, *new.rules}):
@@ -162,10 +164,18 @@ def _said(callers: set[_Caller], users: Sequence[str]) -> Iterator[str]:
 
 def _by_tool(files: Iterable[forms.PolicyFile], current: PolicySet) -> dict[str, list[Item]]:
     found: dict[str, list[Item]] = {tool: [] for tool in current.tools}
+    rules = {
+        (tool, rule.id, rule.operation): rule
+        for tool, of_tool in current.rules.items()
+        for rule in of_tool.rules
+    }
     for file in files:
         for block in file.blocks:
             for tool, operation in policyfiles.called(block, current.tools):
-                found[tool] += [replace(item, operation=operation) for item in policyfiles.items(file, block)]
+                found[tool] += [
+                    replace(item, operation=operation, rule=rules.get((tool, item.id, operation)))
+                    for item in policyfiles.items(file, block)
+                ]
     return found
 
 
@@ -219,7 +229,23 @@ def _changed(old: Item, new: Item) -> Iterator[Difference]:
     for what in before:
         if what in after and before[what].key != after[what].key:
             found = way(old.kind, what, before[what], after[what])
+            if what == "condition" and found == "other" and old.rule and new.rule:
+                found = weighed(old.kind, old.rule, new.rule)
+            if what == "condition" and old.kind == "allow":
+                yield _of_allow(found, before[what].said, after[what].said, new.id)
+                continue
             yield Difference(_group(old.kind, found), what, before[what].said or "nothing", after[what].said or "nothing", new.id)  # fmt: skip
+
+
+def _of_allow(found: Way, before: str, after: str, rule: str) -> Difference:
+    """A condition on who calls: a looser one lets through what was refused, though nobody's name is new."""
+    ways = {
+        "weaker": ("gained access", "condition, looser"),
+        "stricter": ("stricter", "condition, stricter"),
+        "words": ("words", "condition"),
+    }
+    group, what = ways.get(found, ("changed", "condition"))
+    return Difference(group, what, before, after, rule)
 
 
 def _group(kind: str, found: Way) -> str:
@@ -330,30 +356,50 @@ def _integration(found: Integration) -> str:
 
 
 def _workflows(old: PolicySet, new: PolicySet) -> Iterator[Difference]:
-    """Added, removed, another stage; any other change is one, and the file says which."""
-    for name in sorted({*old.workflows, *new.workflows}):
-        before, after = old.workflows.get(name), new.workflows.get(name)
-        if before is None or after is None:
-            yield Difference("workflows", f"workflow {name} {'added' if before is None else 'removed'}")
+    before, after = workflowparts.read(old.files), workflowparts.read(new.files)
+    for name in sorted({*before, *after}):
+        was, now = before.get(name), after.get(name)
+        if was is None or now is None:
+            what = f"workflow {name} {'added' if was is None else 'removed'}"
+            yield Difference(
+                "workflows", what, was.description if was else "", now.description if now else ""
+            )
             continue
-        if before.stage != after.stage:
-            yield Difference("workflows", f"stage of {name}", str(before.stage), str(after.stage))
-        if before.rest != after.rest:
-            yield Difference("workflows", f"rest of {name}", before.rest, after.rest)
-        if before.agents != after.agents:
-            yield Difference("workflows", f"agents of {name}", _sorted(before.agents), _sorted(after.agents))
-        file = f"workflows/{name}.yaml"
-        same = (before.stage, before.rest, before.agents) == (after.stage, after.rest, after.agents)
-        if same and _without_notes(old.files.get(file, "")) != _without_notes(new.files.get(file, "")):
-            yield Difference("workflows", f"workflow {name} changed")
-        if before.guide and after.guide and old.files.get(before.guide) != new.files.get(after.guide):
+        yield from _parts(name, workflowparts.parts(was), workflowparts.parts(now))
+        yield from _moved(name, was, now)
+        guides = [current.workflows[name].guide for current in (old, new)]
+        if all(guides) and old.files.get(str(guides[0])) != new.files.get(str(guides[1])):
             yield Difference("workflows", f"guide of {name} changed")
 
 
-def _without_notes(text: str) -> list[str]:
-    """The lines that say something."""
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+def _parts(name: str, before: Parts, after: Parts) -> Iterator[Difference]:
+    """Steps, orders and the rest of a workflow that came, went, or say something else."""
+    for part in dict.fromkeys((*before, *after)):
+        was, now = before.get(part, {}), after.get(part, {})
+        if not was or not now:
+            what = f"{part} of {name} {'added' if now else 'removed'}"
+            yield Difference("workflows", what, _together(was), _together(now))
+            continue
+        for piece in dict.fromkeys((*was, *now)):
+            missing = Piece(None, "open" if piece.startswith(ARGUMENT) else "nothing")
+            left, right = was.get(piece, missing), now.get(piece, missing)
+            if left.key != right.key:
+                what = f"{part} of {name}, {piece}" if part != WHOLE else f"{piece} of {name}"
+                yield Difference("workflows", what, left.said, right.said)
+
+
+def _together(pieces: Mapping[str, Piece]) -> str:
+    """All that a step or an order says, but for what it leaves out."""
+    usual = {"none", "nothing", "always", "once", "item", "any number", "at once", "people"}
+    return "; ".join(f"{name} {piece.said}" for name, piece in pieces.items() if piece.said not in usual)
+
+
+def _moved(name: str, old: WorkflowFile, new: WorkflowFile) -> Iterator[Difference]:
+    """Steps that are in both, in another order."""
+    before, after = ([step.id.text for step in form.steps] for form in (old, new))
+    same = [[each for each in side if each in before and each in after] for side in (before, after)]
+    if same[0] != same[1]:
+        yield Difference("workflows", f"order of the steps of {name}", ", ".join(before), ", ".join(after))
 
 
 def _pins(old: PolicySet, new: PolicySet) -> Iterator[Difference]:

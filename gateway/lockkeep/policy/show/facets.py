@@ -9,6 +9,7 @@ from lockkeep.policy.conditions.parser import Binary, Lit, Tree, parse
 from lockkeep.policy.conditions.runtime import Money, Table, Value
 from lockkeep.policy.files import forms
 from lockkeep.policy.positions import Text
+from lockkeep.policy.rules.rule import Rule
 from lockkeep.policy.show.plain import span
 from lockkeep.policy.show.policyfiles import Item
 from lockkeep.policy.show.sentences import (
@@ -21,6 +22,7 @@ from lockkeep.policy.show.sentences import (
     limit_said,
     permitted,
 )
+from lockkeep.policy.show.truth import compared
 
 Way = Literal["weaker", "stricter", "other", "words"]  # words: only what people read
 NOBODY = "nobody"
@@ -46,6 +48,16 @@ def way(kind: str, what: str, before: Facet, after: Facet) -> Way:
         return "words"
     judge = JUDGES.get(what)
     found = judge(before.form, after.form) if judge is not None else "other"
+    return turned(kind, found)
+
+
+def weighed(kind: str, before: Rule, after: Rule) -> Way:
+    """`way` of two conditions, by the calls for which they hold."""
+    ways: Mapping[str, Way] = {"less": "weaker", "more": "stricter", "same": "words", "other": "other"}
+    return turned(kind, ways[compared(before, after)])
+
+
+def turned(kind: str, found: Way) -> Way:
     if kind == "allow" and found in ("weaker", "stricter"):  # an allow that speaks less permits less
         return "stricter" if found == "weaker" else "weaker"
     return found
@@ -180,7 +192,7 @@ def _threshold(old: Tree | None, new: Tree | None) -> Way:
         or old.op not in ("<", "<=", ">", ">=")
     ):
         return "other"
-    if not (isinstance(old.right, Lit) and isinstance(new.right, Lit)) or _shape(old.left) != _shape(
+    if not (isinstance(old.right, Lit) and isinstance(new.right, Lit)) or tree_shape(old.left) != tree_shape(
         new.left
     ):
         return "other"
@@ -268,16 +280,16 @@ def grew(before: Value, after: Value) -> bool | None:
 def shape(text: str) -> object:
     """The condition without its places and its blanks: two of them are the same if this is."""
     tree = _tree(text)
-    return _shape(tree) if tree is not None else text
+    return tree_shape(tree) if tree is not None else text
 
 
-def _shape(part: object) -> object:
+def tree_shape(part: object) -> object:
     if isinstance(part, tuple):
-        return tuple(_shape(each) for each in cast("tuple[object, ...]", part))
+        return tuple(tree_shape(each) for each in cast("tuple[object, ...]", part))
     if not isinstance(part, Tree):
         return part
     return type(part).__name__, *(
-        _shape(getattr(part, field.name)) for field in fields(part) if field.name != "at"
+        tree_shape(getattr(part, field.name)) for field in fields(part) if field.name != "at"
     )
 
 

@@ -9,6 +9,7 @@ from lockkeep.policy.files import forms, simple
 from lockkeep.policy.hours import Hours
 from lockkeep.policy.positions import Place, Problems, parse
 from lockkeep.policy.rules.compile import operations_of
+from lockkeep.policy.rules.rule import Rule
 
 NOT_POLICIES = ("gateway.yaml", "people.yaml")
 Form = forms.Entry | forms.Change | forms.Results | forms.Undo
@@ -27,6 +28,7 @@ class Item:
     place: Place
     at: forms.When
     openings: tuple[Hours, ...]  # all of them hold when it speaks
+    rule: Rule | None = None  # what it was compiled to, for one tool
     operation: str | None = None  # the one thing a wide tool does that it speaks about
 
 

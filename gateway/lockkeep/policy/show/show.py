@@ -103,7 +103,15 @@ def _rows(rules: ToolRules) -> Iterator[tuple[str, dict[str, Json]]]:
     for rule in rules.rules:
         yield rule.id, _row(rule.kind, rule.mode, _whom(rule), _conditions(rule))
     for cut in rules.cuts:
-        yield cut.rule, _row("change", cut.mode, _applies(cut.applies), f"{cut.argument} at most {cut.most}")
+        yield (
+            cut.rule,
+            _row(
+                "change",
+                cut.mode,
+                _applies(cut.applies),
+                f"{'.'.join(map(str, cut.path))} at most {cut.most}",
+            ),
+        )
     for shown in rules.shown:
         conditions = [
             *(f"hide {path}" for path in shown.hide), *(f"mask {kind}" for kind in shown.detect),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
 from itertools import product
-from typing import cast
+from typing import Literal, cast
 
 from lockkeep.policy.conditions.checked import Code
 from lockkeep.policy.conditions.lexer import Unreadable
@@ -127,9 +127,23 @@ def stays_silent(rule: Rule) -> Truth:
     return some_fails(rule.when).otherwise(all_hold(rule.unless) if rule.unless else NEVER)
 
 
-def below_zero(*path: str) -> Truth:
-    """That this field is less than nothing."""
-    return Truth((frozenset({Bound(("path", *path), "<", Fraction(0), ANY_CURRENCY)}),))
+def compared(old: Rule, new: Rule) -> Literal["less", "more", "same", "other"]:
+    """Whether the new rule fires for fewer calls than the old one, for more, or the same; `other` where nobody can tell."""
+    fewer = fires(new).also(stays_silent(old)).never
+    more = fires(old).also(stays_silent(new)).never
+    return "same" if fewer and more else "less" if fewer else "more" if more else "other"
+
+
+def below_zero(*paths: tuple[str, ...]) -> Truth:
+    """That these fields, which are names of one amount, are less than nothing; so they are there, too."""
+    less = {Bound(("path", *path), "<", Fraction(0), ANY_CURRENCY) for path in paths}
+    return Truth((frozenset[Plain](less),)).also(are_there(*paths))
+
+
+def are_there(*paths: tuple[str, ...]) -> Truth:
+    """That each of these fields has a value; so has all that it is part of."""
+    steps = {path[:length] for path in paths for length in range(1, len(path) + 1)}
+    return Truth((frozenset[Plain](Fact(("has", ("path", *step)), yes=True) for step in steps),))
 
 
 # -- conditions become alternatives -------------------------------------------------------------------------------
