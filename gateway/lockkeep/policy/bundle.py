@@ -3,7 +3,7 @@
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,13 +20,14 @@ from lockkeep.policy.files import gatewayfile, people, simple, workflowfile
 from lockkeep.policy.files.forms import PolicyFile
 from lockkeep.policy.files.gatewayfile import GatewayFile
 from lockkeep.policy.files.people import People
+from lockkeep.policy.memo import Memo
 from lockkeep.policy.positions import Mapping as Node_
 from lockkeep.policy.positions import Node, Place, Problem, Problems, Text, nearest, parse
 from lockkeep.policy.rules import manifest, queue
 from lockkeep.policy.rules.compile import Compiler
 from lockkeep.policy.rules.manifest import Effects
 from lockkeep.policy.rules.operations import Unmatched
-from lockkeep.policy.rules.rule import PROJECTED, ToolRules
+from lockkeep.policy.rules.rule import PROJECTED, ToolRules, together
 from lockkeep.policy.rules.workflow import Workflow, Workflows
 from lockkeep.upstream.exported import exported_schema
 from lockkeep.upstream.lock import BadCatalog, Lock, read_lock
@@ -40,6 +41,7 @@ Manifests = Mapping[str, Mapping[str, Mapping[str, Json]]]
 
 
 NOTHING_SAID = Index(ToolRules())
+MEMO = Memo()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,29 +234,40 @@ def _load(files: Mapping[str, str], generation: int, problems: Problems) -> Poli
         if needed not in files:
             hint = "`lockkeep init` makes a starter folder"
             problems.add(Place(needed, 1, 1), f"{needed} is missing", hint)
+    MEMO.begin()
     nodes = {
         name: node
         for name, text in sorted(files.items())
-        if name != LOCK and not name.endswith(".md") and (node := parse(name, text, problems))
-    }
+        if name != LOCK and not name.endswith(".md")
+        and (node := MEMO.of(("node", name, text), partial(parse, name, text, problems), problems))
+    }  # fmt: skip
     if problems:
         return None
-    lock = _lock(files.get(LOCK), problems)
+    catalog = files.get(LOCK)
+    lock = MEMO.of(("lock", catalog), lambda: _lock(catalog, problems), problems)
     gateway = gatewayfile.read(nodes[GATEWAY], problems)
     persons = people.read(nodes[PEOPLE], problems)
     if not problems:
         _owners(nodes[GATEWAY], gateway, persons, problems)
-    effects = judged(lock.tools, nodes, problems)
+    said = tuple(sorted((name, text) for name, text in files.items() if name.startswith("manifests/")))
+    effects = MEMO.of(("effects", catalog, said), lambda: judged(lock.tools, nodes, problems), problems)
     beside = bool(problems)
-    manifests, policies = _manifests(nodes, gateway, problems), _policies(nodes, problems)
-    said = workflowfile.read_all(nodes, problems)
+    manifests, policies = _manifests(nodes, gateway, problems), _policies(nodes, files, problems)
+    planned = workflowfile.read_all(nodes, problems)
     if beside:  # the rules speak of what stands there: judging them now would blame them for it
         return None
     tools = lock.tools
-    workflows = Workflows(tools, persons, gateway, files, problems).checked(said)
-    named = [workflowfile.id_of(name) for name in nodes if name.startswith(workflowfile.FOLDER)]
-    compiled = Compiler(tools, persons, gateway, files, problems, named, effects).compile(policies)
-    schemas = {name: exported_schema(tool) for name, tool in tools.items()}
+    workflows = Workflows(tools, persons, gateway, files, problems).checked(planned)
+    named = tuple(workflowfile.id_of(name) for name in nodes if name.startswith(workflowfile.FOLDER))
+    compiler = Compiler(tools, persons, gateway, files, problems, named, effects)
+    around = (catalog, files[GATEWAY], files[PEOPLE], said, named)  # what a policy file is held against
+    compiled = together(
+        MEMO.of(("rules", file.file, files[file.file], around), partial(compiler.compile, file), problems)
+        for file in policies
+    )
+    schemas = MEMO.of(
+        ("schemas", catalog), lambda: {name: exported_schema(tool) for name, tool in tools.items()}, problems
+    )
     return PolicySet(
         generation=generation, files=dict(files), gateway=gateway, people=persons, lock=lock, manifests=manifests,
         rules=compiled, effects=effects, tools=tools, exported={tool.exported: tool for tool in tools.values()},
@@ -282,7 +295,7 @@ def _lock(text: str | None, problems: Problems) -> Lock:
         return Lock()
 
 
-def _policies(nodes: Mapping[str, Node], problems: Problems) -> list[PolicyFile]:
+def _policies(nodes: Mapping[str, Node], files: Mapping[str, str], problems: Problems) -> list[PolicyFile]:
     found: dict[str, PolicyFile] = {}
     for name, node in nodes.items():
         if "/" in name or name in (GATEWAY, PEOPLE):
@@ -290,7 +303,7 @@ def _policies(nodes: Mapping[str, Node], problems: Problems) -> list[PolicyFile]
         if not isinstance(node, Node_) or node.get("policy") is None:
             problems.add(node.place, "this file does not say what it is", _beginning(node))
             continue
-        form = simple.read(name, node, problems)
+        form = MEMO.of(("form", name, files[name]), partial(simple.read, name, node, problems), problems)
         if form is not None and form.name in found:
             message = f"the policy '{form.name}' stands in {found[form.name].file}, too"
             problems.add(node.place, message, "give one of them another name", code="duplicate")

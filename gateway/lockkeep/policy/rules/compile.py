@@ -33,6 +33,7 @@ from lockkeep.policy.rules.rule import (
     ToolRules,
     Who,
     home_of,
+    together,
 )
 from lockkeep.policy.rules.scope import lenient
 
@@ -61,20 +62,16 @@ class Compiler:
         self.roles = frozenset[str]().union(*people.groups.values()) if people.groups else frozenset[str]()
         self._said: set[tuple[object, ...]] = set()
 
-    def compile(self, files: Iterable[forms.PolicyFile]) -> dict[str, ToolRules]:
-        found: dict[str, ToolRules] = {}
-        for file in files:
-            self.known((file.owner,), self.people.groups, "group")
-            applies = self._applies(file.applies)
-            used: set[str] = set()
-            for block in file.blocks:
-                for tool, operation in self._matching(block):
-                    rules = OneTool(self, file, block, tool, applies, operation).compile()
-                    used |= {name for _, name in rules.lookups}
-                    before = found.get(tool.name, ToolRules())
-                    found[tool.name] = before.with_more(rules)
-            self._unused_reads(file, used)
-        return found
+    def compile(self, file: forms.PolicyFile) -> dict[str, ToolRules]:
+        """What this file says of each tool."""
+        self.known((file.owner,), self.people.groups, "group")
+        applies = self._applies(file.applies)
+        found: list[tuple[str, ToolRules]] = []
+        for block in file.blocks:
+            for tool, operation in self._matching(block):
+                found.append((tool.name, OneTool(self, file, block, tool, applies, operation).compile()))
+        self._unused_reads(file, {name for _, rules in found for _, name in rules.lookups})
+        return together({tool: rules} for tool, rules in found)
 
     def _matching(self, block: forms.Block) -> list[tuple[Tool, str | None]]:
         """The tools the key names; with the operation, where it names one thing a wide tool does."""

@@ -257,6 +257,15 @@ class ToolRules:
         )  # fmt: skip
 
 
+def together(said: Iterable[Mapping[str, ToolRules]]) -> dict[str, ToolRules]:
+    """Everything that is said about each tool, by however many files and blocks."""
+    found: dict[str, ToolRules] = {}
+    for part in said:
+        for tool, rules in part.items():
+            found[tool] = found[tool].with_more(rules) if tool in found else rules
+    return found
+
+
 def home_of(file: str, operation: str | None) -> str:
     """Under which name a file's look-ups are kept, for rules that see the tool's or an operation's arguments."""
     return f"{file}@{operation}" if operation else file
