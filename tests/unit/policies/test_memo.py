@@ -28,11 +28,7 @@ def texts(chance: Random) -> dict[str, str]:
         f"p{place}.yaml": chance.choice(TEXTS).replace("policy: desk", f"policy: p{place}")
         for place in range(2)
     }
-    return (
-        room.FOLDER
-        | {"catalog.lock.json": room.lock(room.TOOLS), "people.yaml": chance.choice(PEOPLE)}
-        | files
-    )
+    return {**room.FOLDER, "people.yaml": chance.choice(PEOPLE), **files}
 
 
 def told(files: Mapping[str, str]) -> tuple[Any, ...]:
@@ -65,7 +61,7 @@ def test_a_load_says_the_same_whatever_was_loaded_before(monkeypatch: pytest.Mon
 def test_only_what_an_edit_touches_is_compiled_again(
     monkeypatch: pytest.MonkeyPatch, edited: Mapping[str, str], compiled: list[str]
 ) -> None:
-    first = room.FOLDER | {"catalog.lock.json": room.lock(room.TOOLS)}
+    first = dict(room.FOLDER)
     first |= {
         f"p{place}.yaml": TEXTS[place].replace("policy: desk", f"policy: p{place}") for place in range(2)
     }
