@@ -1,13 +1,18 @@
 """What every ring of the tests shares."""
 
+import gc
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
+
+if TYPE_CHECKING:
+    from crash.place import Launcher
 
 HERE = Path(__file__).parent
 BACKENDS = HERE / "backends"
@@ -15,31 +20,75 @@ TABLES = (
     HERE / "wire",
     HERE / "crash",
     *(HERE / "unit" / name for name in ("client", "servers", "upstream")),
+    *(HERE / "unit" / "policies" / f"test_{name}.py" for name in ("truth", "vendors")),
 )
+BOTH_ERAS = (
+    "test_life_of_a_call.py",
+    "test_upstream_send.py",
+)  # elsewhere one revision of MCP speaks for both
+LANGUAGE = HERE / "unit" / "policies"
+LONG = 6  # cases; of a longer table of the policy language every sixth is quick
+gc.set_threshold(100_000, 50, 100)  # thousands of tests that are collected hold much and drop little
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where the whole numbers are not asked for, real back ends and their libraries are not even imported."""
+    quick = "not full" in str(config.option.markexpr)
+    return True if quick and collection_path == BACKENDS else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Real back ends take their time: they run in full. So do the many cases of one table, of which two stay quick."""
+    """Real back ends take their time: they run in full. So do most of the many cases of one table."""
     tables: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        if BACKENDS in item.path.parents:
-            item.add_marker(pytest.mark.full)
-        elif any(item.path.is_relative_to(table) for table in TABLES) and "[" in item.nodeid:
-            tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for path, inside in groupby(items, key=lambda item: item.path):
+        above = {path, *path.parents}
+        for item in inside:
+            if BACKENDS in above:
+                item.add_marker(pytest.mark.full)
+            elif "[" in item.nodeid and not above.isdisjoint((*TABLES, LANGUAGE)):
+                tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for cases in tables.values():
-        for case in cases[1:-1]:
-            case.add_marker(pytest.mark.full)
+        quick = _quick(cases)
+        for place, case in enumerate(cases):
+            if place not in quick:
+                case.add_marker(pytest.mark.full)
+
+
+def _quick(cases: Sequence[pytest.Item]) -> set[int]:
+    """Of a table the first and the last case; of two revisions of MCP the newer one."""
+    first = cases[0]
+    path, last = first.path, len(cases) - 1
+    if path.is_relative_to(LANGUAGE) and path not in TABLES:
+        claims = first.get_closest_marker("promise") is not None
+        return {*range(last + 1)} if claims or len(cases) <= LONG else {*range(0, last, 6), last}
+    given: Mapping[str, object] = first.callspec.params if isinstance(first, pytest.Function) else {}
+    return {0} if {*given} <= {"era", "mode"} and path.name not in BOTH_ERAS else {0, last}
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: no need to look through it for garbage again and again."""
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two workers a core: half of a test's time is waiting, for sockets and for the disk."""
-    return 2 * (os.cpu_count() or 1)
+    """Three workers for two cores: tests wait for sockets and for the disk, and each worker imports everything anew."""
+    return 3 * (os.cpu_count() or 1) // 2 or 1
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def launcher() -> "Generator[Launcher]":
+    """Warm once for all that die, and for the gateways that stand beside a command."""
+    from crash.place import Launcher  # here: few workers need it
+
+    launcher = Launcher()
+    yield launcher
+    launcher.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -224,7 +224,9 @@ async def house(
         data=folder / "data", policies=folder / "policies", port=free_port(), hold_s=hold_s, stop_s=2
     )
     settings.data.mkdir(parents=True, exist_ok=True)
-    if not settings.store.exists():
+    if not settings.store.exists() and servers is None:
+        await _prepared(settings, own, files)
+    elif not settings.store.exists():
         await _activate(settings, build, files)
     clock = Clock()
     with anyio.fail_after(60):
@@ -266,6 +268,20 @@ def free_port() -> int:
 
 def _mode(mode: str, era: Era) -> dict[str, Any]:
     return {"mode": "legacy"} if mode == "legacy" else {"mode": era}
+
+
+_made: dict[str, bytes] = {}
+
+
+async def _prepared(settings: Settings, shop: Shop, files: Mapping[str, str]) -> None:
+    """The same files over the same shop make the same store: it is made once in a process, then copied."""
+    key = json.dumps([files, [tool.model_dump(mode="json") for tool in shop.tools]])
+    if key in _made:
+        settings.store.touch(mode=0o600)
+        settings.store.write_bytes(_made[key])
+        return
+    await _activate(settings, lambda _: shop.build, files)
+    _made[key] = settings.store.read_bytes()
 
 
 async def _activate(settings: Settings, build: Callable[[str], Build], files: Mapping[str, str]) -> None:

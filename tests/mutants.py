@@ -1,6 +1,7 @@
 """Every guard, switched off on purpose, must turn a test red: `make mutants`. Works on a copy of the tree."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WIRE = "tests/wire/"
+WIRE, UNIT = "tests/wire/", "unit/policies/"
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A guard (named by its promise), the text that makes it, what it becomes, and the tests that must see it."""
+    """A guard (named by its promise), the text that makes it, what it becomes, and the tests that must see it.
+
+    The tests are a file of tests/wire or, with a folder, of tests; options of pytest may follow.
+    """
 
     promise: str
     file: str
@@ -36,7 +40,7 @@ MUTANTS = (
     Mutant("P1 rules of an operation", "policy/engine/index.py", "rule.operation in (None, operation)", "True", "test_operations.py"),
     Mutant("P2 sums", "ledger/limits.py", 'row["taken"] + share.units > share.most', 'row["taken"] >= share.most', "test_limits_summed.py"),
     Mutant("P2 a full limit that asks", "ledger/limits.py", "return MOVED if share.soft else", "return None if share.soft else", "test_limits_summed.py"),
-    Mutant("P3 what is cut is judged again", "gates/policy.py", "again = await decide(cut, changes=False)", "again = decision", "test_changes.py"),
+    Mutant("P3 what is cut is judged again", "gates/policy.py", "decision = await decide(cut, changes=False)", "pass", "test_changes.py"),
     Mutant("P3 facts that moved", "policy/engine/engine.py", "hexdigest() if facts else plan.digest", "hexdigest() if False else plan.digest", "test_asking.py"),
     Mutant("P4 whose account it is", "policy/engine/combining.py", 'f"{someone.integration}:{value}"', "value", "test_asking.py"),
     Mutant("P4 a yes without words", "ledger/approvals.py", 'if decision == "deny" or reason.strip() or', "if True or", "test_asking.py"),
@@ -44,7 +48,7 @@ MUTANTS = (
     Mutant("P12 two groups", "cli/activation.py", "if two or len(groups) > 1:", "if False:", "test_activation.py"),
     Mutant("P12 the second is another", "cli/activation.py", "if by == wanted.by:", "if False:", "test_activation.py"),
     Mutant("P1 arguments gate", "pipeline.py", '"switch", "arguments", "policy"', '"switch", "policy"', "test_life_of_a_call.py"),
-    Mutant("P1 service tools", "app.py", "if tool is not None and not tool.offered:", "if False:", "test_life_of_a_call.py"),
+    Mutant("P1 service tools", "app.py", "if tool is not None and not tool.offered", "if False and not tool.offered", "test_life_of_a_call.py"),
     Mutant("P1 claim on record", "ledger/claims.py", '"call.claimed"', '"call.settled"', "test_life_of_a_call.py"),
     Mutant("P2 repeats", "ledger/calls.py", "    if call.reads:\n        return None", "    return None", "test_once.py"),
     Mutant(
@@ -69,7 +73,7 @@ MUTANTS = (
     Mutant("P5 claim reads switches", "ledger/claims.py", "if stop is not None:", "if False:", "test_switches.py"),
     Mutant("P5 right before the send", "pipeline.py", "self.ledger.halted(claim) or await", "await", "test_switches.py"),
     Mutant("P5 parked calls are cancelled", "ledger/switches.py", "_cancel_parked(tx, switch, now)", "pass", "test_switches.py"),
-    Mutant("P5 a second person lifts", "ledger/switches.py", "if own and not self_allowed:", "if False:", "test_switches.py"),
+    Mutant("P5 a second person lifts", "ledger/switches.py", "if not self_allowed and any(switch.by == by for switch in found):", "if False:", "test_switches.py"),
     Mutant("P5 queues are held", "queues.py", 'return None if told else "holding"', "return None", "test_queues.py"),
     Mutant("P5 before kill returns", "rounds.py", "            await self.hold_queues()\n", "", "test_queues.py"),
     Mutant("P5 a queue shows that it is held", "queues.py", "if not queue.shows(tool, said, answer):", "if False:", "test_queues_heard.py"),
@@ -81,6 +85,98 @@ MUTANTS = (
     Mutant("P7 chain", "ledger/audit.py", '"prev": prev', '"prev": GENESIS', "test_once.py"),
     Mutant("P12 rules at the claim", "ledger/claims.py", 'newest["id"] != basis.generation', "False", "test_fails_closed.py"),
     Mutant("P12 whole set", "policy/bundle.py", "return (None, sorted(problems.found", "return (loaded, sorted(problems.found", "test_fails_closed.py"),
+)  # fmt: skip
+
+
+CLAUSES = (
+    # what the language of policies promises, clause by clause: its files, its names and types, how a decision is made
+    Mutant("P1 file: agents it applies to", "policy/rules/rule.py", "(not self.agents or agent in self.agents) and (", "True and (", UNIT + "test_engine.py"),
+    Mutant("P12 file: a pattern without a tool", "policy/rules/compile.py", "if not matches and not self._to_come(pattern):", "if False:", UNIT + "test_broken.py"),
+    Mutant("P1 file: a glob stays in its integration", "policy/rules/compile.py", "return like(tool.name, pattern) and integration == tool.integration", "return like(tool.server_name, rest)", UNIT + "test_clauses.py"),
+    Mutant("P1 file: @read are tools that read", "policy/rules/compile.py", "return tool.integration == integration and tool.reads", "return tool.integration == integration", UNIT + "test_clauses.py"),
+    Mutant("P1 file: @read only allows", "policy/rules/compile.py", 'if pattern.endswith("@read") and (more', "if False and (more", UNIT + "test_clauses.py"),
+    Mutant("P1 file: blocks add up", "policy/rules/rule.py", "self.rules + other.rules,", "other.rules or self.rules,", UNIT + "test_engine.py"),
+    Mutant("P1 allow: every key given", "policy/rules/rule.py", "and (not self.users or user in self.users)", "", UNIT + "test_engine.py"),
+    Mutant("P1 allow: never from arguments", "policy/rules/compile.py", "if self._speaks_of_arguments(text, scope):", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P1 entry: every when", "policy/conditions/generate.py", "return {' and '.join(parts) or 'True'}", "return {' or '.join(parts) or 'True'}", UNIT + "test_clauses.py"),
+    Mutant("P1 entry: every when, told", "policy/engine/engine.py", "for place, run in enumerate(when):", "for place, run in enumerate(when[:1]):", UNIT + "test_clauses.py"),
+    Mutant("P1 entry: unless is what must hold", "policy/conditions/generate.py", "[f\"not ({' and '.join(not_all)})\"]", "[f\"not ({' or '.join(not_all)})\"]", UNIT + "test_clauses.py"),
+    Mutant("P1 entry: unless, told", "policy/engine/engine.py", "for place, run in enumerate(step.unless):", "for place, run in enumerate(step.unless[:1]):", UNIT + "test_clauses.py"),
+    Mutant("P1 entry: a deny says when", "policy/files/entries.py", 'if not any(inner.get(key) for key in ("when", "unless", "hours")):', "if False:", UNIT + "test_broken.py"),
+    Mutant("P1 hours: not", "policy/hours.py", "(today or yesterday) != self.outside", "(today or yesterday)", UNIT + "test_hours.py"),
+    Mutant("P1 hours: past midnight", "policy/hours.py", "yesterday = passes_midnight and", "yesterday = False and", UNIT + "test_hours.py"),
+    Mutant("P1 hours: any of a list", "policy/hours.py", "or any(window.holds", "or all(window.holds", UNIT + "test_hours.py"),
+    Mutant("P1 hours: the gateway's zone", "policy/engine/course.py", "return self.call.at.astimezone(self.room.zone)", "return self.call.at", UNIT + "test_clauses.py"),
+    Mutant("P1 mode: the weakest", "policy/files/forms.py", "MODES[max(", "MODES[min(", UNIT + "test_clauses.py"),
+    Mutant("P1 until: the first", "policy/files/forms.py", "until=min(ends, default=None)", "until=max(ends, default=None)", UNIT + "test_clauses.py"),
+    Mutant("P2 limit: calendar weeks", "policy/windows.py", "start -= timedelta(days=start.weekday())", "start -= timedelta(days=6)", UNIT + "test_windows.py"),
+    Mutant("P2 limit: the gateway's days", "policy/windows.py", "start = now.astimezone(zone).replace", "start = now.replace", UNIT + "test_windows.py"),
+    Mutant("P2 limit: for each key", "policy/engine/combining.py", "key=_joined((*keys, currency) if currency else tuple(keys))", 'key=""', UNIT + "test_clauses.py"),
+    Mutant("P2 limit: another currency", "policy/engine/combining.py", "if cap.currency != value.currency:", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P2 limit: nothing is given back", "policy/engine/combining.py", "max(0, runtime.rounded(value.minor))", "runtime.rounded(value.minor)", UNIT + "test_clauses.py"),
+    Mutant("P2 limit: full for people", "policy/engine/combining.py", "hands += [rule] if full and rule.counted.to else []", "hands += []", UNIT + "test_clauses.py"),
+    Mutant("P2 limit: full for who is asked", "policy/engine/combining.py", "demands += [_demand(rule, rule.counted.full, course)] if full", "demands += [_demand(rule, rule.counted.full, course)] if False", UNIT + "test_clauses.py"),
+    Mutant("P2 limit: a call alone over it", "ledger/limits.py", "if share.units > share.most:", "if False:", "test_denial_codes.py -k policy.limit"),
+    Mutant("P2 limit: given back when nothing happened", "ledger/claims.py", '        if answer.state == "failed":\n            limits.give_back', '        if False:\n            limits.give_back', "test_limits_given_back.py"),
+    Mutant("P2 limit: used while nobody knows", "ledger/claims.py", '        if answer.state == "failed":\n            limits.give_back', '        if answer.state != "succeeded":\n            limits.give_back', "test_limits_given_back.py"),
+    Mutant("P2 limit: given back when people say no", "ledger/approvals.py", 'limits.give_back(tx, row["call"])', "pass", "test_limits_given_back.py -k denied"),
+    Mutant("P2 limit: given back when it ends", "ledger/approvals.py", "    limits.give_back(tx, call)\n", "", "test_limits_given_back.py -k expires"),
+    Mutant("P4 asking: a count over the names", "ledger/approvals.py", "extra = max(0, demand.count - len(demand.each))", "extra = 0 * max(0, demand.count - len(demand.each))", UNIT + "test_clauses.py"),
+    Mutant("P4 asking: a count of any", "ledger/approvals.py", "frozenset(demand.any_of) | also] * demand.count", "frozenset(demand.any_of) | also]", "unit/ledger/test_missing.py"),
+    Mutant("P2 asking: eight hours", "policy/rules/reads.py", "EXPIRES = 8 * 3600.0", "EXPIRES = 9 * 3600.0", UNIT + "test_engine.py"),
+    Mutant("P2 asking: a week at most", "policy/files/asking.py", "found.expires > LONGEST_EXPIRY", "False", UNIT + "test_clauses.py"),
+    Mutant("P2 asking: the last group's hours", "policy/files/people.py", "return max(ends,", "return min(ends,", UNIT + "test_clauses.py"),
+    Mutant("P2 asking: the clock always", "policy/engine/combining.py", "() if demand.always else demand.groups", "demand.groups", "test_asking.py -k working"),
+    Mutant("P2 asking: the shortest", "ledger/approvals.py", "expires_at=min(", "expires_at=max(", UNIT + "test_clauses.py"),
+    Mutant("P4 asking: an account of nobody", "policy/engine/combining.py", "if unknown and not demand.escalate:", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P4 asking: own yes alone", "policy/rules/compile.py", 'ALONE = ("read", "note", "write")', 'ALONE = ("read", "note", "write", "money")', UNIT + "test_clauses.py"),
+    Mutant("P3 change: the smallest", "policy/engine/cutting.py", "min(most, changed.get(cut.path, most))", "max(most, changed.get(cut.path, most))", UNIT + "test_clauses.py"),
+    Mutant("P3 change: fits the tool", "gates/policy.py", "if wrong := cut.unresolved or _wrong(faults(cut)):", "if wrong := None:", UNIT + "test_cuts.py"),
+    Mutant("P1 names: two meanings", "policy/conditions/check.py", "if len({root.path for root in roots}) > 1:", "if False:", UNIT + "test_broken.py"),
+    Mutant("P1 names: hidden arguments", "upstream/exported.py", "if k not in hidden}", "}", UNIT + "test_clauses.py"),
+    Mutant("P1 names: an item's", "policy/conditions/functions.py", "if name.name in scope.names:", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P1 types: what may be missing", "policy/conditions/check.py", "if code.type.maybe and not scope.knows(code.path):", "if False:", UNIT + "test_conditions.py"),
+    Mutant("P6 money: of one currency", "policy/conditions/runtime.py", "        if left.currency != right.currency:\n", "        if False:\n", UNIT + "test_conditions.py"),
+    Mutant("P6 money: added in one currency", "policy/conditions/runtime.py", "if amounts[0].currency != amounts[1].currency:", "if False:", UNIT + "test_conditions.py"),
+    Mutant("P6 money: a bare number", "policy/conditions/operators.py", "if not (bare.literal and bare.value == 0):", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P6 money: its decimals", "policy/conditions/lexer.py", "if minor.denominator != 1:", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P6 tables: no entry", "policy/conditions/values.py", "if currency not in self.entries:\n            raise EvalError", "if currency not in self.entries:\n            return Money(2**50, currency)\n            raise EvalError", UNIT + "test_clauses.py"),
+    Mutant("P1 read: writers", "policy/rules/compile.py", "elif not tool.reads:", "elif False:", UNIT + "test_broken.py"),
+    Mutant("P12 read: what is required", "policy/rules/reads.py", "        if missing:\n", "        if False:\n", UNIT + "test_broken.py"),
+    Mutant("P6 read: on_error asks", "policy/engine/combining.py", "if lookup is None or lookup.failed is None:", "if True:", "test_asking.py -k look_up_that_fails"),
+    Mutant("P12 conditions: their length", "policy/conditions/lexer.py", "if len(text) > MOST:", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P12 conditions: steps of a decision", "policy/conditions/runtime.py", "if env[STEPS][0] < 0:", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P12 conditions: long texts", "policy/conditions/values.py", "if len(found) > LONGEST:", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P1 arguments: nothing undeclared", "upstream/exported.py", 'return schema | {"type": "object", closing: False}', 'return schema | {"type": "object"}', UNIT + "test_clauses.py"),
+    Mutant("P1 arguments: formats", "gates/arguments.py", "validate_formats=True", "validate_formats=False", UNIT + "test_clauses.py"),
+    Mutant("P1 arguments: every faulty path", "gates/arguments.py", "MOST_NAMED = 8", "MOST_NAMED = 1", UNIT + "test_clauses.py"),
+    Mutant("P1 arguments: the pin", "gates/arguments.py", "if pinned is None or pinned.pin != call.pin:", "if pinned is None:", UNIT + "test_clauses.py"),
+    Mutant("P1 decision: no look-up for a no", "policy/engine/engine.py", "    if verdict := denied(course):\n        return verdict\n\n", "", UNIT + "test_engine.py"),
+    Mutant("P1 decision: each look-up once", "policy/engine/lookups.py", "if question in self._made:", "if False:", UNIT + "test_clauses.py"),
+    Mutant("P6 decision: an answer of another shape", "upstream/send.py", 'raise ReadFailed(f"The result of {tool.name} breaks', 'print(f"The result of {tool.name} breaks', "test_fails_closed.py -k fact"),
+    Mutant("P1 decision: an allow in any case", "policy/engine/engine.py", 'if not allowed and not any(rule.kind == "allow" for rule in course.fired):', "if False:", UNIT + "test_engine.py"),
+    Mutant("P1 decision: deny first", "policy/engine/engine.py", "return denied(course) or combined(course)", "return combined(course)", UNIT + "test_engine.py"),
+    Mutant("P3 decision: fresh facts after agreement", "policy/engine/engine.py", "course.room.kept if course.call.agreed is None else None", "course.room.kept", UNIT + "test_clauses.py"),
+    Mutant("P6 decision: an allow without an answer", "policy/engine/engine.py", '    if rule.kind != "allow":\n        course.errors', "    if True:\n        course.errors", UNIT + "test_engine.py"),
+    Mutant("P6 decision: another rule without one", "policy/engine/engine.py", '    if rule.kind != "allow":\n        course.errors', "    if False:\n        course.errors", UNIT + "test_engine.py"),
+    Mutant("P6 decision: a look-up's failure is ours", "policy/engine/combining.py", "key=lambda each: each[1].lookup is None", "key=lambda each: each[1].lookup is not None", UNIT + "test_clauses.py"),
+    Mutant("P6 denial: with a fix it may change", "policy/engine/combining.py", 'retry = "changed" if fix else', 'retry = "no" if fix else', UNIT + "test_clauses.py"),
+    Mutant("P1 decision: every group takes over", "policy/engine/combining.py", "groups = [group for rule in rules for group", "groups = [group for rule in rules[:1] for group", UNIT + "test_clauses.py"),
+    Mutant("P6 results: doubt withholds", "policy/engine/results.py", "return on_error", "return False", "test_result_rules.py"),
+    Mutant("P4 asking: every entry is met", "ledger/approvals.py", "    for demand in demands:\n        if demand.confirm", "    for demand in demands[:1]:\n        if demand.confirm", UNIT + "test_clauses.py"),
+    Mutant("P4 asking: the requester's own yes", "ledger/approvals.py", "if demand.confirm and not confirmed:", "if False:", "unit/ledger/test_missing.py"),
+    Mutant("P2 limit: all or none", "ledger/limits.py", '        if row and row["taken"]', '        tx.run("share_take", rule=share.rule, key=share.key, call=call, at=stamp(now), units=share.units)\n        if row and row["taken"]', "test_limits_given_back.py"),
+    Mutant("P6 results: what is hidden", "policy/engine/results.py", "content, withheld = masked,", "content, withheld = content,", "test_result_rules.py"),
+    Mutant("P1 decision: leading conditions first", "policy/engine/engine.py", "elif not step.leading or _judge(step, course, whole=False):", "else:", UNIT + "test_engine.py"),
+    Mutant("P6 decision: an empty answer", "policy/engine/lookups.py", 'return FailedLookup(name, "it was empty") if answer is None or answer is MISSING else answer', "return answer", UNIT + "test_engine.py"),
+    Mutant("P1 arguments: what no operation describes", "prepare.py", "unresolved=unresolved or fault,", "unresolved=unresolved,", "test_denial_codes.py -k operation"),
+    Mutant("P1 arguments: one written form", "prepare.py", "    if fault is None:\n        return given, None", "    if True:\n        return given, None", "test_denial_codes.py -k canonical"),
+    Mutant("P1 arguments: a long key", "prepare.py", "if request.key is not None and not 0 < len(request.key) <= LONGEST_KEY:", "if False:", "test_denial_codes.py -k idempotency_key"),
+    Mutant("P6 denial: no rules are in force", "prepare.py", "unresolved or known.no_rules or deny", "unresolved or deny", "test_denial_codes.py -k none_loaded"),
+    Mutant("P4 denial: people said no already", "ledger/claims.py", 'if tx.one("call_denied_by_people"', 'if False and tx.one("call_denied_by_people"', "test_denial_codes.py -k already"),
+    Mutant("P4 denial: twenty wait", "ledger/claims.py", "return approvals.too_many(tx, call.agent, now)", "return None", "test_denial_codes.py -k too_many"),
+    Mutant("P1 list: an allow that enforces", "policy/engine/engine.py", '        and rule.mode == "enforce"\n        and rule.applies.to(agent, None)\n', "        and rule.applies.to(agent, None)\n", UNIT + "test_clauses.py"),
+    Mutant("P1 list: an allow about this caller", "policy/engine/engine.py", '        and rule.mode == "enforce"\n        and rule.applies.to(agent, None)\n', '        and rule.mode == "enforce"\n', UNIT + "test_clauses.py"),
 )  # fmt: skip
 
 
@@ -99,7 +195,9 @@ def survives(mutant: Mutant, tree: Path) -> str:
             **os.environ,
             "PYTHONPATH": f"{tree / 'gateway'}{os.pathsep}{tree / 'servers'}{os.pathsep}{tree / 'clients'}",
         }
-        command = [sys.executable, "-m", "pytest", "-q", "-x", WIRE + mutant.tests]
+        file_of_tests, *options = shlex.split(mutant.tests)
+        where = f"tests/{file_of_tests}" if "/" in file_of_tests else WIRE + file_of_tests
+        command = [sys.executable, "-m", "pytest", "-q", "-x", where, *options]
         done = subprocess.run(
             command, cwd=tree, env=env, capture_output=True, encoding="utf-8", check=False, timeout=300
         )
@@ -115,7 +213,7 @@ def main(wanted: list[str]) -> int:
         shutil.copytree(
             ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", "node_modules", "__pycache__")
         )
-        for mutant in MUTANTS:
+        for mutant in (*MUTANTS, *CLAUSES):
             if wanted and not any(word in mutant.promise for word in wanted):
                 continue
             why = survives(mutant, tree)

@@ -90,6 +90,7 @@ class Shop:
     reads: list[str] = field(default_factory=list[str])
     receipts: dict[str, str] = field(default_factory=dict[str, str])
     tools: list[Tool] = field(default_factory=lambda: list(TOOLS))
+    instructions: str | None = None  # what it says of itself at sign-on
     behave: Behave | None = None
     after: Behave | None = None
     arrived: anyio.Event = field(default_factory=anyio.Event)
@@ -105,6 +106,7 @@ class Shop:
         return Server(
             "shop",
             version="1",
+            instructions=self.instructions,
             on_list_tools=list_tools,
             on_call_tool=call_tool,
             get_tool_input_schema=schemas.get,

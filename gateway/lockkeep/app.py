@@ -22,14 +22,18 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ToolsListChanged
 from starlette.types import ASGIApp
 
 from lockkeep.errors import BadSetting, IntegrationDown, LockkeepError
+from lockkeep.gates import hear
 from lockkeep.gates.approval import approval
 from lockkeep.gates.arguments import Schemas, arguments
 from lockkeep.gates.policy import policy
 from lockkeep.gates.switch import switch
+from lockkeep.heads import Heads
 from lockkeep.ledger import Ledger, audit, calls, limits
 from lockkeep.model import (
+    Allow,
     Answer,
     Claim,
+    Deny,
     Failed,
     Integration,
     Json,
@@ -39,28 +43,38 @@ from lockkeep.model import (
     Tool,
     ToolCall,
     Tools,
+    UndoRecord,
+    Verdict,
+    moment,
 )
+from lockkeep.notify.announcements import Announcements
 from lockkeep.pipeline import Pipeline
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.engine import results
 from lockkeep.policy.engine.engine import Later
+from lockkeep.policy.engine.granting import Done, granted
 from lockkeep.policy.engine.lookups import LookUps
 from lockkeep.policy.inforce import InForce
 from lockkeep.policy.rules.manifest import Effects
+from lockkeep.policy.rules.rule import Rule
+from lockkeep.policy.rules.undoing import entry_of, image_read, kept, record
 from lockkeep.prepare import Known, known_of, no_rules, prepare
 from lockkeep.queues import Queues
 from lockkeep.reconcile import Reconciler
 from lockkeep.rounds import Rounds
 from lockkeep.settings import Settings
+from lockkeep.sinks import sinks_of
 from lockkeep.store import Store
 from lockkeep.store.folder import served
-from lockkeep.surface import console, health, web
+from lockkeep.surface import console, health, pressed, web
 from lockkeep.surface.hold import Holds
 from lockkeep.surface.mcp import Surface
 from lockkeep.surface.refusals import Sparing
+from lockkeep.undoing import Undoing
 from lockkeep.upstream import Progress, ReadFailed, Supervisor, Upstream
 from lockkeep.upstream.answers import alarms_in
 from lockkeep.upstream.opening import Build, installed_server
+from lockkeep.upstream.send import sent_arguments
 
 logger = logging.getLogger("lockkeep")
 MOST_RULED = 10_000  # answers that are known to be on record
@@ -85,6 +99,7 @@ class Gateway:
     supervisor: Supervisor
     upstream: Upstream
     holds: Holds
+    heads: Heads
     bus: InMemorySubscriptionBus
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
@@ -92,6 +107,8 @@ class Gateway:
     pipeline: Pipeline = field(init=False)
     reconciler: Reconciler = field(init=False)
     queues: Queues = field(init=False)
+    announcements: Announcements = field(init=False)
+    undoing: Undoing = field(init=False)
     _progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
     _wires: set[anyio.Event] = field(default_factory=set[anyio.Event])
     _ruled: set[str] = field(default_factory=set[str])
@@ -115,18 +132,38 @@ class Gateway:
                     taken=lambda share, call: limits.taken(self.store.read, share, call),
                     faults=lambda call: self.faults(schemas, call),
                     watch=self.watch,
+                    grants=self.grants,
                 ),
             },
             approval=partial(approval, rules=rules, store=self.store),
             send=self.send,
             in_own_task=self.in_own_task,
         )
-        self.reconciler = Reconciler(ledger=self.ledger, tools=lambda: self.tools, read=self.upstream.read)
+        self.reconciler = Reconciler(
+            ledger=self.ledger,
+            tools=lambda: self.tools,
+            read=self.upstream.read,
+            record=lambda tool, operation, sent, result: self.record(tool, operation, sent, result, None),
+        )
         self.queues = Queues(
             ledger=self.ledger,
             tools=lambda: self.tools,
             integrations=lambda: self.integrations,
             ask=self.upstream.read,
+        )
+        self.undoing = Undoing(
+            ledger=self.ledger,
+            tools=lambda: self.tools,
+            prepared=self.prepared,
+            judge=self.judge,
+            decide=self.decide,
+            rehearse=self.upstream.rehearse,
+            read=self.upstream.read,
+            new_id=self.new_id,
+        )
+
+        self.announcements = Announcements(
+            ledger=self.ledger, in_force=self.in_force, url=self.settings.url, clock=self.clock
         )
 
     @property
@@ -156,7 +193,7 @@ class Gateway:
                 no_rules=no_rules(self.in_force.refused),
             )
         tool = current.exported.get(request.tool)
-        if tool is not None and not tool.offered:
+        if tool is not None and not tool.offered and request.undo_of is None:
             tool = None  # service tools are for the gateway and undo only
         roles = current.people.roles(request.user)
         names = (
@@ -165,6 +202,25 @@ class Gateway:
             else (each.exported for each in current.offered(user=request.user, agent=request.agent))
         )
         return known_of(current, tool, roles, tuple(names))
+
+    async def prepared(self, request: Request) -> ToolCall:
+        return prepare(request, await self.known(request))
+
+    async def judge(self, call: ToolCall) -> Verdict:
+        """What arguments and rules say of a call that is not made."""
+        for gate in ("arguments", "policy"):
+            found = await hear(gate, self.pipeline.gates[gate](call))
+            if not isinstance(found.verdict, Allow):
+                return found.verdict
+        return Allow()
+
+    def grants(self, call: ToolCall) -> tuple[Rule, ...] | Deny:
+        """Whether the rules let this person take back that call."""
+        row, current = self.store.read.one("call_get", id=call.undo_of), self.in_force.current
+        if row is None or row["state"] != "succeeded" or current is None:
+            return Deny("policy.not_allowed", "There is no such call that stands.")
+        done = Done(row["tool"], row["operation"], row["agent"], moment(row["settled_at"] or row["at"]))
+        return granted(current.rules_of(row["tool"]), done, call.user, current.people, call.at)
 
     def faults(self, schemas: Schemas, call: ToolCall) -> str | None:
         """What of these arguments does not fit the tool; None if all do."""
@@ -210,7 +266,50 @@ class Gateway:
             logger.exception("what rules that observe say of call %s is not on record", call)
 
     async def send(self, claim: Claim) -> Answer:
-        return await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
+        tool = self.tool(claim.call.tool)
+        keeps = tool is not None and not claim.call.reads and claim.call.undo_of is None
+        before = await self.image(tool, claim) if keeps and tool is not None else None
+        answer = await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
+        if not keeps or tool is None or answer.state != "succeeded":
+            return answer
+        result: Json = (answer.result or {}).get("structuredContent")
+        return replace(
+            answer, undo=self.record(tool, claim.call.operation, sent_arguments(tool, claim), result, before)
+        )
+
+    async def image(self, tool: Tool, claim: Claim) -> Json:
+        """The state before, where the manifest says how to read it: without it the write goes on, and says so later."""
+        entry = self.entry(tool, claim.call.operation)
+        try:
+            wanted = image_read(entry, tool, self.tools, sent_arguments(tool, claim))
+            return kept(entry, await self.upstream.read(wanted[0], wanted[1], 5.0)) if wanted else None
+        except Exception as error:
+            logger.warning("the state before call %s was not read (%s)", claim.call.id, type(error).__name__)
+            return None
+
+    def entry(self, tool: Tool, operation: str) -> Mapping[str, Json]:
+        current = self.in_force.current
+        return entry_of(tool, current.effects_of(tool.name), operation) if current else tool.effect
+
+    def record(
+        self, tool: Tool, operation: str, sent: Mapping[str, Json], result: Json, before: Json
+    ) -> UndoRecord:
+        """How this write can be taken back. Doubt is kept as a reason, never as a way."""
+        try:
+            return record(
+                tool,
+                self.tools,
+                self.entry(tool, operation),
+                sent=sent,
+                result=result,
+                before=before,
+                at=self.clock(),
+            )
+        except Exception as error:
+            logger.exception("how to take back a call of %s could not be worked out", tool.name)
+            return UndoRecord(
+                restores="none", why=f"its way back could not be worked out: {type(error).__name__}"
+            )
 
     async def shown(self, outcome: Outcome) -> Outcome:
         """What the result rules of now let this call's caller see of its answer. Doubt withholds it."""
@@ -282,7 +381,9 @@ class Gateway:
             hold_queues=self.queues.run_once,
             decide=self.decide,
             connect=self.connect,
+            send_heads=self.heads.run_once,
             closed=self.closed,
+            undo=self.undoing.run_once,
             tasks=self.tasks,
         )
 
@@ -328,7 +429,8 @@ class Gateway:
             secure=self.settings.url.startswith("https"),
             hosts=tuple(name for each in public if (name := console.host_name(each))),
         )
-        routes = [*health.routes(self.ready), *console.routes(desk)]
+        heard = pressed.routes(desk.known_host, self.announcements.answer, self.record_refusal)
+        routes = [*health.routes(self.ready), *console.routes(desk), *heard]
         return web.address(
             surface.server(version("lockkeep")), self.settings, self.store, routes, self.record_refusal
         )
@@ -364,6 +466,7 @@ async def running(
 ) -> AsyncGenerator[Gateway]:
     """A gateway that decides and executes. Before it answers, what an earlier process left open is unknown."""
     async with AsyncExitStack() as stack:
+        sinks = sinks_of(settings)
         stack.enter_context(served(settings.data))
         store = Store(settings.store)
         stack.callback(store.close)
@@ -388,6 +491,7 @@ async def running(
             supervisor=supervisor,
             upstream=Upstream(supervisor, lambda: in_force.current.tools if in_force.current else {}),
             holds=Holds(ledger),
+            heads=Heads(store=store, folder=settings.data, sinks=sinks, clock=clock),
             bus=InMemorySubscriptionBus(),
             clock=clock,
             new_id=new_id,
@@ -399,12 +503,14 @@ async def running(
         await stack.enter_async_context(supervisor.running())
         await supervisor.wait_ready(5.0)
         tasks.start_soon(gateway.rounds().run)
+        tasks.start_soon(gateway.announcements.run)
         try:
             yield gateway
         finally:
             await gateway.drain()
             changed.clear()
             await store.write(lambda tx: audit.append(tx, "gateway.stopped", clock()))
+            await gateway.heads.run_once(at_once=True)
             tasks.cancel_scope.cancel()
 
 

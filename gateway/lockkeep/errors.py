@@ -58,6 +58,12 @@ class BadSetting(LockkeepError):
     detail_says_it = True
 
 
+class Unreadable(LockkeepError):
+    """A file cannot be read as what it should be."""
+
+    detail_says_it = True
+
+
 class NotFound(LockkeepError, LookupError):
     """There is nothing with that id. `lockkeep calls list` and `lockkeep approvals list` show what there is."""
 

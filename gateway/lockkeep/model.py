@@ -18,7 +18,7 @@ RISKS: tuple[Risk, ...] = ("read", "note", "write", "money", "customer_visible",
 
 CallState = Literal[
     "denied", "diverted", "pending_approval", "executing", "succeeded", "failed", "unknown", "not_applied", "needs_human",
-    "expired", "cancelled",
+    "expired", "cancelled", "undone",
 ]  # fmt: skip
 ApprovalState = Literal[
     "pending", "approved", "denied", "expired", "cancelled", "superseded", "void", "consumed"
@@ -128,6 +128,7 @@ class Request:
     run: str | None = None
     step: str | None = None
     agreed: str | None = None  # the approval this request comes from
+    undo_of: str | None = None  # the call it takes back: a person's own request, never a host's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +157,7 @@ class ToolCall:
     run: str | None = None
     step: str | None = None
     agreed: str | None = None
+    undo_of: str | None = None
     unresolved: Deny | None = None  # what prepare could not resolve; the arguments gate says it
 
     @property
@@ -312,6 +314,26 @@ class Answer:
     result: Mapping[str, Json] | None = None
     reason: str = ""
     withheld: bool = False  # it happened, but the answer breaks the pinned output schema
+    undo: UndoRecord | None = None  # how it can be taken back
+
+
+Restores = Literal["exact", "compensates", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRecord:
+    """How one write can be taken back, as its manifest and its answer say right after it happened."""
+
+    restores: Restores
+    residue: str = ""  # what stays when it only compensates
+    until: datetime | None = None  # the last moment for it
+    tool: str | None = None  # the tool that takes it back; None: there is none
+    arguments: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    before: Json = None  # the fields it changed, as they were; None: it made something new
+    after: Json = None
+    version: Json = None
+    id: Json = None  # of the record, where the integration names one
+    why: str = ""  # why it cannot be taken back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,10 +386,10 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Ended without being sent, by time or by a stop."""
+    """Ended without being sent, by time or by a stop; or it was sent, and taken back again."""
 
     call: str
-    state: Literal["expired", "cancelled"]
+    state: Literal["expired", "cancelled", "undone"]
     reason: str
 
 
@@ -395,6 +417,7 @@ class Switch:
     reason: str
     by: str
     at: datetime
+    undo_allowed_by: str | None = None  # who let calls be taken back while it stops all others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from lockkeep.ledger import Ledger, audit, calls, limits
-from lockkeep.model import Json, Tool, Tools, is_object, moment, stamp
+from lockkeep.ledger import Ledger, audit, calls, limits, undo
+from lockkeep.model import Json, Tool, Tools, UndoRecord, is_object, moment, stamp
 from lockkeep.policy.rules.manifest import filled, judge
 from lockkeep.store import Row, Tx
 from lockkeep.upstream.send import idempotency_argument
@@ -18,6 +18,7 @@ PAUSE = timedelta(seconds=3)  # times the number of tries: five of them last 30 
 LONGEST = timedelta(minutes=5)  # that a receipt may ask us to wait
 SETTLE_AFTER_S = 30.0
 Proof = Literal["applied", "not_applied", "open"]
+Record = Callable[[Tool, str, Mapping[str, Json], Json], UndoRecord | None]
 Read = Callable[[Tool, Mapping[str, Json], float], Awaitable[Json]]
 
 
@@ -28,6 +29,7 @@ class Reconciler:
     ledger: Ledger
     tools: Callable[[], Tools]
     read: Read
+    record: Record | None = None  # how a write that did happen can be taken back
 
     async def run_once(self) -> int:
         """Every due call is settled, tried again later, or handed to a person. Returns how many were due."""
@@ -81,6 +83,7 @@ class Reconciler:
 
     async def _settle(self, row: Row, proof: Proof, answer: Json, why: str) -> None:
         state = "succeeded" if proof == "applied" else "not_applied"
+        way_back = self._way_back(row, answer) if proof == "applied" else None
 
         def work(tx: Tx) -> None:
             now = self.ledger.clock()
@@ -88,12 +91,23 @@ class Reconciler:
                 return
             if proof == "applied":
                 tx.run("call_result", call=row["id"], result=calls.dump(_as_result(answer)))
+                if way_back is not None:
+                    undo.keep(tx, row["id"], way_back)
             else:
                 limits.give_back(tx, row["id"])
             audit.append(tx, "call.reconciled", now, call=row["id"], outcome=state, reason=why)
 
         await self.ledger.store.write(work)
         self.ledger.events.settled(row["id"])
+
+    def _way_back(self, row: Row, answer: Json) -> UndoRecord | None:
+        tool = self.tools().get(row["tool"])
+        stored = self.ledger.store.read.one("payload_get", call=row["id"])
+        if self.record is None or tool is None or row["risk"] == "read" or row["undo_of"] is not None:
+            return None
+        key = idempotency_argument(tool)
+        sent = {**_json(stored["sent"] if stored else None), **({key: row["id"]} if key else {})}
+        return self.record(tool, row["operation"], sent, _as_result(answer)["structuredContent"])
 
     async def _later(self, row: Row, answer: Json) -> None:
         """The next try waits longer each time, and as long as the receipt itself says."""

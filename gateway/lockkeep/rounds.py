@@ -16,6 +16,7 @@ from lockkeep.store import Row
 logger = logging.getLogger(__name__)
 TICK = 0.1  # seconds between two looks at what the command line, or any other process, wrote
 SLOW = 0.5
+SECOND = 1.0
 REST = 2.0
 
 
@@ -29,7 +30,9 @@ class Rounds:
     hold_queues: Callable[[], Awaitable[None]]
     decide: Callable[[Request], Awaitable[Outcome]]
     connect: Callable[[], Awaitable[None]]
+    send_heads: Callable[[], Awaitable[None]]
     closed: Callable[[Tool], str | None]
+    undo: Callable[[], Awaitable[None]]
     tasks: TaskGroup
     _running: set[str] = field(default_factory=set[str])
     _rested: dict[str, float] = field(default_factory=dict[str, float])  # approval -> not before
@@ -48,6 +51,8 @@ class Rounds:
                 (SLOW, self.end_overdue),
                 (SLOW, self.settle_doubt),
                 (SLOW, self.hold_queues),
+                (SECOND, self.send_heads),
+                (TICK, self.undo),
             ):
                 rounds.start_soon(_every, seconds, work)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from lockkeep.errors import BadSetting
 
 PREFIX = "LOCKKEEP_"
+RETENTION_FLOOR = 183  # days: six months, AI Act Articles 19 and 26
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -25,6 +26,11 @@ class Settings:
     max_body_mb: int = 4
     stop_s: float = 10.0
     log_level: str = "INFO"
+    heads_folder: str = ""
+    heads_syslog: str = ""
+    heads_webhook: str = ""
+    retention_days: int = 400
+    retention_floor: str = "on"
 
     @property
     def store(self) -> Path:
@@ -58,6 +64,13 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         raise BadSetting(f"{PREFIX}HOLD_S is from 0 to 45 seconds: hosts give up after 60")
     if settings.log_level.upper() not in LEVELS:
         raise BadSetting(f"{PREFIX}LOG_LEVEL is one of {', '.join(LEVELS)}")
+    if settings.retention_floor not in ("on", "off"):
+        raise BadSetting(f"{PREFIX}RETENTION_FLOOR is on or off")
+    if settings.retention_days < (RETENTION_FLOOR if settings.retention_floor == "on" else 1):
+        raise BadSetting(
+            f"{PREFIX}RETENTION_DAYS is at least {RETENTION_FLOOR}: the EU AI Act wants logs for six months; "
+            f"{PREFIX}RETENTION_FLOOR=off allows less"
+        )
     if not 0 <= settings.port <= 65535:
         raise BadSetting(f"{PREFIX}PORT is from 0 to 65535")
     return settings

@@ -1,18 +1,10 @@
-"""The launcher is warm once for all crashes."""
+"""The tools are listed once for all crashes."""
 
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from crash.place import GATEWAY, Launcher, listed
-
-
-@pytest.fixture(scope="session")
-def launcher() -> Generator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.close()
+from crash.place import GATEWAY, listed
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,13 @@
 """A data folder with a policy set in force, gateways over it that may die, and what is left afterwards."""
 
+import fcntl
 import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 
 import anyio
 import httpx2
+import pytest
 from anyio import to_thread
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -219,6 +221,21 @@ class Dying:
                             return
                     await anyio.sleep(0.01)
         raise AssertionError((self.place.folder / "gateway.log").read_text(encoding="utf-8"))
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Place], None]) -> Place:
+    """An installation that one worker makes and all of them copy."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"once-{name}"
+    folder.mkdir(exist_ok=True)
+    tokens = folder / "tokens.json"
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not tokens.exists():
+            place = Place(folder)
+            make(place)
+            tokens.write_text(json.dumps(place.tokens), encoding="utf-8")
+    return Place(folder, tokens=json.loads(tokens.read_text(encoding="utf-8")))
 
 
 class Launcher:

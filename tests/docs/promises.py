@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from tests.docs.pages import ROOT
 
@@ -13,13 +14,17 @@ TEST = re.compile(r"- `(tests/\S+?::\S+)`")
 NOT_YET = "Not yet: no test claims this promise."
 
 
+@cache
 def marked() -> dict[str, list[str]]:
     """Promise -> `file::test`, from the markers in tests/**, without importing anything."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         if "node_modules" in path.parts:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if "mark.promise" not in text:
+            continue
+        tree = ast.parse(text)
         name = path.relative_to(ROOT).as_posix()
         of_the_file = [promise for node in tree.body for promise in _pytestmark(node)]
         for test, ids in _tests(tree.body, of_the_file):

@@ -17,6 +17,8 @@ from tests.docs import warm
 from tests.docs.pages import ROOT, Block, Page, pages
 from tests.docs.terminal import Differs, Terminal, commands_of
 
+from crash.command import lockkeep
+from crash.place import Place
 from lockkeep.model import Deny, Request
 from lockkeep.policy.bundle import PolicySet, load, read_folder
 from lockkeep.policy.cases import cases
@@ -60,15 +62,12 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
 
 
 @pytest.fixture(scope="module")
-def starter(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """The policy set of a fresh `lockkeep init`, with the people the pages speak of."""
-    folder = tmp_path_factory.mktemp("starter")
-    terminal = Terminal(_inside(folder), commands)
-    try:
-        terminal.run("lockkeep init --admin ada && lockkeep people add bo --group sales-lead")
-    finally:
-        terminal.close()
-    return read_folder(folder / "page" / "policies")
+    place = Place(tmp_path_factory.mktemp("starter"))
+    for words in (("init", "--admin", "ada"), ("people", "add", "bo", "--group", "sales-lead")):
+        assert lockkeep(place.environ, *words).code == 0
+    return read_folder(place.folder / "policies")
 
 
 @pytest.mark.full

@@ -18,7 +18,7 @@ import typer
 from mcp_types import Tool
 
 from crash.command import Ran, command, lockkeep
-from crash.place import LIMIT, Launcher, Place
+from crash.place import LIMIT, Launcher, Place, made_once
 from house import free_port, said
 from lockkeep.cli.commands import app
 from lockkeep.ledger import audit
@@ -49,16 +49,12 @@ ASK = """
 
 
 @pytest.fixture(scope="session")
-def launcher() -> Generator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.close()
-
-
-@pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """What `lockkeep init` makes, with one more person, one rule that asks, and tokens; copied for each test."""
-    place = Place(tmp_path_factory.mktemp("installed"))
+    return made_once(tmp_path_factory, "installed", _install)
+
+
+def _install(place: Place) -> None:
     made = lockkeep(place.environ, "init", "--admin", "ada", "--json")
     place.tokens["ada's own"] = made.data["token"]
     for words in (
@@ -75,7 +71,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Place:
         "cy's own": ("--user", "cy"),
     }.items():
         place.tokens[name] = lockkeep(place.environ, "token", "create", *words, "--json").data["token"]
-    return place
 
 
 @pytest.fixture

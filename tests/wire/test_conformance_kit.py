@@ -163,6 +163,7 @@ def test_a_package_and_its_cases_are_found_by_name(run: Run) -> None:
     ]
 
 
+@pytest.mark.full
 def test_a_command_is_spoken_to_over_stdio(run: Run) -> None:
     program = "from tests.unit.servers.fleet.server import main; main()"
 

@@ -8,7 +8,9 @@ from crash.command import lockkeep
 from crash.place import Place
 
 
-@pytest.mark.parametrize("names", [("all",), ("support", "rebooking")], ids=" ".join)
+@pytest.mark.parametrize(
+    "names", [pytest.param(("all",), marks=pytest.mark.full), ("support", "rebooking")], ids=" ".join
+)
 def test_a_fresh_starter_folder_checks_and_passes_its_tests(tmp_path: Path, names: tuple[str, ...]) -> None:
     place = Place(tmp_path)
     chosen = [word for name in names for word in ("--starter", name)]

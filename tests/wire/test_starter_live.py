@@ -77,6 +77,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
     return found
 
 
+@pytest.mark.full
 async def test_every_starter_policy_lets_through_refuses_and_asks_on_the_live_path(
     tmp_path: Path, files: Mapping[str, str]
 ) -> None:
@@ -174,25 +175,25 @@ async def test_every_starter_policy_lets_through_refuses_and_asks_on_the_live_pa
             lines=[{"sku": "LK-1062", "qty": 6}],
         )
 
-        address = (await look("onboarder", "crm.get", kind="contact", id="con_1"))["record"]["email"]
-        account = {"customer_id": "con_1", "email": address}
+        address = (await look("onboarder", "crm.get", kind="contact", id="con_13"))["record"]["email"]
+        account = {"customer_id": "con_13", "email": address}
         await play("onboarding", "onboarder", "ada", "crm.create_account", plan="team", **account)
         await play(
             "onboarding",
             "onboarder",
             "ada",
             "crm.create_account",
-            customer_id="con_2",
+            customer_id="con_14",
             email=address,
             plan="team",
         )
-        address = (await look("onboarder", "crm.get", kind="contact", id="con_3"))["record"]["email"]
+        address = (await look("onboarder", "crm.get", kind="contact", id="con_15"))["record"]["email"]
         await play(
             "onboarding",
             "onboarder",
             "ada",
             "crm.create_account",
-            customer_id="con_3",
+            customer_id="con_15",
             email=address,
             plan="business",
         )

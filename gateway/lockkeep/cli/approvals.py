@@ -7,6 +7,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from lockkeep.cards.card import card
 from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.show import AsJson, data, fail, fields, rows, say, terminal, when
 from lockkeep.errors import NotAllowed
@@ -14,7 +15,6 @@ from lockkeep.ledger import approvals, calls
 from lockkeep.ledger.approvals import Decision, Refusal
 from lockkeep.model import ApprovalState, Json, Person
 from lockkeep.store import Row
-from lockkeep.surface.card import card
 
 app = typer.Typer(help="What waits for people, and deciding it.", no_args_is_help=True)
 COLUMNS = ("id", "state", "tool", "reason", "requester", "agent", "waits_for", "expires_at")

@@ -13,6 +13,7 @@ from lockkeep.cli import (
     calls,
     catalog,
     explain,
+    exporting,
     linting,
     meaning,
     replay,
@@ -21,6 +22,7 @@ from lockkeep.cli import (
     suggest,
     switches,
     testing,
+    undo,
 )
 
 app = typer.Typer(
@@ -60,12 +62,14 @@ activation.app.command("suggest")(suggest.suggest)
 app.add_typer(activation.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(calls.app, name="calls")
+app.add_typer(undo.app, name="undo")
 app.command("kill")(switches.kill)
 app.command("pause")(switches.pause)
 app.command("resume")(switches.resume)
 app.add_typer(callers.people, name="people")
 app.add_typer(callers.token, name="token")
 app.add_typer(callers.console, name="console")
+audit.app.command("export")(exporting.export)
 app.add_typer(audit.app, name="audit")
 app.command("server", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     serve.server

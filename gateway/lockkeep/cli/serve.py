@@ -12,13 +12,16 @@ from lockkeep.cli.here import here, utc_now
 from lockkeep.cli.policy import activate_folder
 from lockkeep.cli.show import AsJson, ago, data, fail, fields, rows, say
 from lockkeep.errors import BadPolicySet, LockkeepError, UnknownServer
+from lockkeep.heads import outside
 from lockkeep.ledger import audit, switches
 from lockkeep.model import Json
 from lockkeep.policy.bundle import load, read_folder
 from lockkeep.settings import from_environment
+from lockkeep.sinks import sinks_of
 from lockkeep.store import Store
 from lockkeep.store.folder import serving
 
+NO_SINK = "none configured: against the owner of this data folder the log proves nothing"
 if TYPE_CHECKING:
     from lockkeep.app import Gateway
 
@@ -94,7 +97,7 @@ def status(as_json: AsJson = False) -> None:
                 f"{each.mode} {each.scope} by {each.by} {ago(each.at.isoformat(), utc_now())} ago: {each.reason}"
                 for each in [*switches.by_file(place.settings.data), *switches.thrown(read)]
             ],
-            "heads_outside": "none configured: against the owner of this data folder the log proves nothing",
+            "heads_outside": outside(place.store, sinks_of(place.settings)) or NO_SINK,
         }
         fields(found, as_json)
 

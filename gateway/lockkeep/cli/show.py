@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lockkeep.cards.quoted import quoted
 from lockkeep.model import Json, moment
-from lockkeep.surface.quoted import quoted
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with stable names, for machines.")]
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lockkeep.cli.audit import send_heads
 from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.show import AsJson, data, fail, say
 from lockkeep.errors import NotFound
@@ -31,12 +32,24 @@ def pause(reason: Reason, scope: Scope = "all", as_json: AsJson = False) -> None
 def resume(
     scope: Scope,
     reason: Annotated[str, typer.Option(help="Why it may go on.")],
+    undo_only: Annotated[
+        bool, typer.Option("--undo-only", help="It stays stopped, but calls may be taken back.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Lift the switch of exactly this scope. Somebody other than who threw it."""
     with here() as place:
         author = place.author("resume")
         alone = place.people.resume_self
+        if undo_only:
+            place.store.write_now(
+                lambda tx: switches.allow_undo(
+                    tx, scope=scope, reason=reason, by=author, now=utc_now(), self_allowed=alone
+                )
+            )
+            said: dict[str, Json] = {"scope": scope, "undo_allowed_by": author}
+            data(said) if as_json else say(f"{scope} stays stopped; calls may be taken back, by {author}.")
+            return
         lifted = place.store.write_now(
             lambda tx: switches.lift(
                 tx, scope=scope, reason=reason, by=author, now=utc_now(), self_allowed=alone
@@ -89,6 +102,8 @@ def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
                 "not held: the rules in force do not load, so nobody knows which servers would still send what is queued; "
                 "stop every server that sends by itself, then see: lockkeep policy check"
             )
+        if pid is None:
+            send_heads(place)
         if not (seen and readable) or any(queues.values()):
             raise typer.Exit(1)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from lockkeep.errors import NotFound
-from lockkeep.ledger import audit, calls, limits
+from lockkeep.ledger import audit, calls, limits, outbox
 from lockkeep.model import Demand, Deny, Person, moment, stamp
 from lockkeep.store import Row, Tx
 
@@ -99,6 +99,7 @@ def ask(tx: Tx, approval: str, call: str, *, bound: str, requester: str, agent: 
         demands=json.dumps([asdict(demand) for demand in demands]), reason=reason_of(demands), at=stamp(now),
         expires_at=min(demand.ends or stamp(now + timedelta(seconds=demand.expires)) for demand in demands),
     )  # fmt: skip
+    outbox.announce(tx, "approval.asked", approval, now)
 
 
 def reason_of(demands: Sequence[Demand]) -> str:
@@ -195,6 +196,7 @@ def _denied(tx: Tx, row: Row, person: str, reason: str, now: datetime) -> Voted:
         "Do not ask again for the same.",
     )
     tx.run("approval_end", id=row["id"], state="cancelled" if own else "denied", at=stamp(now), note=said)
+    outbox.announce(tx, "approval.decided", row["id"], now)
     changed = tx.run(
         "call_end_parked", id=row["call"], state="denied", deny=json.dumps(asdict(deny)), reason=deny.reason, verdicts=None,
         at=stamp(now),
@@ -213,6 +215,7 @@ def _agreed(tx: Tx, row: Row, people: People, now: datetime) -> Voted:
         return Voted("pending", waits)
     if tx.run("approval_agree", id=row["id"], at=stamp(now), use_by=stamp(now + USE_WITHIN)):
         audit.append(tx, "approval.approved", now, call=row["call"], approval=row["id"], bound=row["bound"])
+        outbox.announce(tx, "approval.decided", row["id"], now)
     return Voted("approved")
 
 
@@ -240,6 +243,7 @@ def escalate(tx: Tx, now: datetime) -> None:
         tx.run("approval_escalate", id=row["id"], demands=json.dumps([asdict(demand) for demand in demands]))
         also = sorted({group for demand in demands for group in demand.also})
         audit.append(tx, "approval.escalated", now, call=row["call"], approval=row["id"], to=also)
+        outbox.announce(tx, "approval.escalated", row["id"], now)
 
 
 def _escalated(demand: Demand, now: datetime) -> Demand:
@@ -268,6 +272,7 @@ def expire(tx: Tx, now: datetime) -> list[str]:
             else "It was agreed to, but not used in time."
         )
         tx.run("approval_end", id=row["id"], state="expired", at=stamp(now), note=why)
+        outbox.announce(tx, "approval.decided", row["id"], now)
         if end_parked(tx, row["call"], "expired", why, now):
             ended.append(row["call"])
     return ended

@@ -1,16 +1,11 @@
 """The audit log: one hash chain per store, written in the transaction of the event itself."""
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from lockkeep.ledger.chain import GENESIS, Tampering, hashed, line, verify
 from lockkeep.model import Json, stamp
 from lockkeep.store import Tx, whole
 
-GENESIS = "0" * 64
 VERSION = 1
 EVENTS = {
     "call.denied": "A gate said no; nothing was sent.",
@@ -32,11 +27,18 @@ EVENTS = {
     "approval.denied": "A person denied.",
     "approval.escalated": "More people are asked, since those asked first have not decided.",
     "approval.void": "What was agreed to is no longer what would run.",
+    "notice.given_up": "A message to people could not be delivered within a day; `reason` says why.",
     "switch.thrown": "Somebody stopped calls.",
     "switch.lifted": "Somebody let calls run again.",
     "queue.held": "An integration's queue of later effects is paused because of a switch.",
     "queue.released": "The switch is gone, and the queue goes on.",
     "queue.not_told": "The queue did not answer, or its answer does not show what was asked; it is told again until it does.",
+    "switch.undo_allowed": "A second person let calls be taken back while the stop lasts.",
+    "undo.asked": "A person asked what taking back these calls would do.",
+    "undo.started": "The person wants it done.",
+    "undo.step_failed": "A call was not taken back; `reason` says why.",
+    "undo.ended": "The gateway has worked through the plan, or stopped at a step that failed.",
+    "call.undone": "Another call took it back, and that was verified.",
     "policy.proposed": "A policy set waits for a second person to agree.",
     "policy.activated": "A policy set came into force.",
     "catalog.accepted": "Tools were accepted as they are now.",
@@ -47,18 +49,14 @@ EVENTS = {
     "console.signed_in": "A person signed in to the inbox.",
     "console.refused": "A sign-in was not accepted.",
     "request.refused": "A request was turned away before it named a call: no or wrong token, malformed, too large.",
+    "log.key": "A key that signs heads of the log was made; `key` is its public half.",
+    "log.pruned": "Old records and payloads were deleted; `upto` and `hash` say where the log begins since.",
+    "payload.removed": "Arguments and answer of one call were deleted; the chain keeps their salted hashes.",
+    "backup.made": "A copy of the ledger and of the embedded servers' files was written.",
+    "ledger.restored": "The ledger was put back from a backup with `size` records; what came after those is lost.",
     "gateway.started": "The gateway began to serve.",
     "gateway.stopped": "The gateway stopped in order.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tampering:
-    """Where the chain first fails, and how."""
-
-    seq: int
-    kind: str
-    detail: str
 
 
 def append(tx: Tx, event: str, at: datetime, *, call: str | None = None, **fields: Json) -> int:
@@ -74,71 +72,4 @@ def append(tx: Tx, event: str, at: datetime, *, call: str | None = None, **field
     return seq
 
 
-def line(record: Mapping[str, Json]) -> str:
-    """Sorted, compact JSON; without floats that is RFC 8785, and an order of magnitude faster."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def hashed(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def verify(
-    records: Iterable[tuple[int, str, str]], *, size: int | None = None, head: str | None = None
-) -> list[Tampering]:
-    """Check (seq, hash, record) rows in order; with a head that left the machine, up to that head. Empty is good."""
-    found: list[Tampering] = []
-    moved: dict[int, int] = {}  # place -> the number the record there gives itself
-    expected, prev, last, highest = 1, GENESIS, 0, 0
-    for seq, stored, text in records:
-        last = seq
-        if seq > expected:
-            found.append(
-                Tampering(expected, "deleted", f"record {expected} is missing, {seq} stands in its place")
-            )
-        elif seq < expected:
-            found.append(Tampering(seq, "inserted", f"there are two records {seq}"))
-        own, faults = _check(seq, stored, text, prev)
-        found += faults
-        highest = max(highest, own)
-        if own != seq:
-            moved[seq] = own
-        if head is not None and seq == size and stored != head:
-            found.append(Tampering(seq, "recomputed", "the hash differs from the head that left the machine"))
-        prev, expected = stored, seq + 1
-    if size is not None and last < size:
-        found.append(
-            Tampering(last + 1, "truncated", f"the head that left the machine covers {size} records")
-        )
-    found += _moved(moved, last, highest)
-    return sorted(found, key=lambda each: (each.seq, each.kind == "broken chain"))
-
-
-def _check(seq: int, stored: str, text: str, prev: str) -> tuple[int, list[Tampering]]:
-    """The number the record gives itself, and what is wrong with it where it stands."""
-    if hashed(text) != stored:
-        return seq, [Tampering(seq, "edited", "the record does not have its hash")]
-    try:
-        record: dict[str, Json] = json.loads(text)
-        own, before = int(record["seq"]), record["prev"]
-    except (ValueError, LookupError, TypeError):
-        return seq, [Tampering(seq, "edited", "this is no record")]
-    if before != prev:
-        why = "the record before it is not the one it was chained to"
-        return own, [Tampering(seq, "broken chain", why)]
-    return own, []
-
-
-def _moved(moved: Mapping[int, int], last: int, highest: int) -> list[Tampering]:
-    """Records that stand elsewhere than they say: one came in, one was taken out, or they changed places."""
-    owns = Counter(moved.values())
-    twice = sorted(own for own, times in owns.items() if times > 1 or (own not in moved and 0 < own <= last))
-    gone = sorted(place for place in moved if place not in owns and place < highest)
-    if not twice and not gone:
-        return [
-            Tampering(place, "reordered", f"the record calls itself {own}") for place, own in moved.items()
-        ]
-    return [
-        *(Tampering(own, "inserted", f"two records call themselves {own}") for own in twice),
-        *(Tampering(place, "deleted", f"no record calls itself {place}") for place in gone),
-    ]
+__all__ = ["EVENTS", "GENESIS", "Tampering", "append", "hashed", "line", "verify"]

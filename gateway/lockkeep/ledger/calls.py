@@ -35,12 +35,14 @@ from lockkeep.model import (
 from lockkeep.store import Row, Tx
 
 REPEAT = timedelta(minutes=10)
-FREE: frozenset[str] = frozenset({"failed", "not_applied"})  # the key may be used again: a new row
+FREE: frozenset[str] = frozenset({"failed", "not_applied", "undone"})  # the key may be used again: a new row
 ASK_AGAIN: frozenset[str] = frozenset({"denied", "expired", "cancelled"})  # these meet the gates anew
 
 
 def earlier(tx: Tx, call: ToolCall) -> Row | None:
     """The newest row this call repeats, whatever its state: by key, by run and step, or for writes by digest."""
+    if call.undo_of is not None:
+        return tx.one("call_by_undo_of", undo_of=call.undo_of)
     who = {"user": call.user, "agent": call.agent}
     if call.key is not None:
         return tx.one("call_by_key", key=call.key, **who)
@@ -71,7 +73,7 @@ def recorded(tx: Tx, row: Row) -> Outcome:
         return Denied(deny=Deny(**json.loads(row["deny"])), call=row["id"])
     if state == "pending_approval":
         return pending(tx, row)
-    if state == "expired" or state == "cancelled":
+    if state == "expired" or state == "cancelled" or state == "undone":
         return Ended(call=row["id"], state=state, reason=row["reason"] or "")
     return Unknown(call=row["id"], executing=state == "executing")
 
@@ -137,7 +139,7 @@ def insert(
         "call_insert",
         id=call.id, state=state, tool=call.tool, integration=call.integration, **about(call),
         exported=call.exported, pin=call.pin, user=call.user, agent=call.agent, host=call.host,
-        roles=json.dumps(sorted(call.roles)), key=call.key, run=call.run, step=call.step, asked=call.asked, bound=bound, generation=basis.generation or call.generation,
+        roles=json.dumps(sorted(call.roles)), key=call.key, run=call.run, step=call.step, asked=call.asked, bound=bound, undo_of=call.undo_of, generation=basis.generation or call.generation,
         rules=basis.rules, verdicts=json.dumps(verdicts(findings)), approval=approval, retry_of=retry_of,
         deny=json.dumps(asdict(deny)) if deny else None, reason=deny.reason if deny else None,
         at=stamp(call.at), claimed_at=stamp(now) if state == "executing" else None,
@@ -231,7 +233,7 @@ def request_of(tx: Tx, row: Row, now: datetime) -> Request:
         raise NotFound(f"payload of call {row['id']}")
     return Request(
         id=row["id"], tool=row["exported"], arguments=json.loads(stored["arguments"]), user=row["user"], agent=row["agent"],
-        host=row["host"], at=now, key=row["key"], run=row["run"], step=row["step"], agreed=row["approval"],
+        host=row["host"], at=now, key=row["key"], run=row["run"], step=row["step"], agreed=row["approval"], undo_of=row["undo_of"],
     )  # fmt: skip
 
 

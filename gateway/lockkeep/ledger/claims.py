@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from lockkeep.errors import Conflict
-from lockkeep.ledger import approvals, calls, limits, switches
+from lockkeep.ledger import approvals, calls, limits, switches, undo
 from lockkeep.ledger.digests import bound
 from lockkeep.ledger.events import Events
 from lockkeep.model import (
@@ -288,6 +288,8 @@ class Ledger:
             tx.run("call_result", call=call.id, result=calls.dump(answer.result))
         if answer.state == "failed":
             limits.give_back(tx, call.id)
+        if answer.state == "succeeded" and answer.undo is not None:
+            undo.keep(tx, call.id, answer.undo)
         calls.record(
             tx, "call.settled" if answer.state != "unknown" else "call.unknown", now, call, [], outcome=answer.state,
             reason=answer.reason or None, withheld=answer.withheld or None, ms=_age_ms(tx, call.id, now),

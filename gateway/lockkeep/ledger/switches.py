@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lockkeep.errors import NotAllowed, NotFound
-from lockkeep.ledger import approvals, audit
+from lockkeep.ledger import approvals, audit, outbox
 from lockkeep.model import Deny, Switch, SwitchMode, ToolCall, moment, stamp
 from lockkeep.store import Row, Tx
 
@@ -50,6 +50,8 @@ def covers(switch: Switch, call: ToolCall | Row) -> bool:
     else:
         names = (call["integration"], call["tool"], call["agent"], call["user"])
         reads = call["risk"] == "read"
+    if isinstance(call, ToolCall) and call.undo_of is not None and switch.undo_allowed_by is not None:
+        return False  # the one way to repair while everything else is stopped
     scopes = {"all", *(f"{kind}:{name}" for kind, name in zip(SCOPES[1:], names, strict=True))}
     return switch.scope in scopes and not (switch.mode == "pause" and reads)
 
@@ -73,6 +75,7 @@ def throw(tx: Tx, *, scope: str, mode: SwitchMode, reason: str, by: str, now: da
     if row is None:
         raise NotFound(scope)
     audit.append(tx, "switch.thrown", now, switch=row["id"], scope=scope, mode=mode, reason=reason, by=by)
+    outbox.announce(tx, "switch.thrown", row["id"], now)
     switch = Switch(id=row["id"], scope=scope, mode=mode, reason=reason, by=by, at=now)
     if mode == "kill":
         _cancel_parked(tx, switch, now)
@@ -85,23 +88,41 @@ def _cancel_parked(tx: Tx, switch: Switch, now: datetime) -> None:
         if covers(switch, row):
             why = f"Stopped by {switch.by}: {switch.reason}"
             tx.run("approval_end", id=row["approval"], state="cancelled", at=stamp(now), note=why)
+            outbox.announce(tx, "approval.decided", row["approval"], now)
             approvals.end_parked(tx, row["id"], "cancelled", why, now)
 
 
 def lift(tx: Tx, *, scope: str, reason: str, by: str, now: datetime, self_allowed: bool) -> list[Switch]:
     """All switches of exactly this scope end; whoever threw one needs somebody else to lift it."""
+    found = _others(tx, scope, by, self_allowed)
+    for switch in found:
+        tx.run("switch_lift", id=switch.id, by=by, at=stamp(now), note=reason)
+        audit.append(tx, "switch.lifted", now, switch=switch.id, scope=scope, reason=reason, by=by)
+        outbox.announce(tx, "switch.lifted", switch.id, now)
+    return found
+
+
+def _others(tx: Tx, scope: str, by: str, self_allowed: bool) -> list[Switch]:
+    """The thrown switches of exactly this scope, if this person may decide about them."""
     found = [switch for switch in thrown(tx) if switch.scope == scope]
     if not found:
         there = ", ".join(switch.scope for switch in thrown(tx)) or "none"
         raise NotFound(f"no thrown switch has the scope {scope}; thrown: {there}")
-    own = [switch for switch in found if switch.by == by]
-    if own and not self_allowed:
+    if not self_allowed and any(switch.by == by for switch in found):
         raise NotAllowed(
             f"{by} threw it; another person has to lift it (or set resume_self: true in people.yaml)"
         )
+    return found
+
+
+def allow_undo(
+    tx: Tx, *, scope: str, reason: str, by: str, now: datetime, self_allowed: bool
+) -> list[Switch]:
+    """What this scope stops may be taken back, though nothing else runs. A second person allows it."""
+    found = _others(tx, scope, by, self_allowed)
     for switch in found:
-        tx.run("switch_lift", id=switch.id, by=by, at=stamp(now), note=reason)
-        audit.append(tx, "switch.lifted", now, switch=switch.id, scope=scope, reason=reason, by=by)
+        tx.run("switch_undo_allowed", id=switch.id, by=by)
+        audit.append(tx, "switch.undo_allowed", now, switch=switch.id, scope=scope, reason=reason, by=by)
     return found
 
 
@@ -113,4 +134,5 @@ def _switch(row: Row) -> Switch:
         reason=row["reason"],
         by=row["by"],
         at=moment(row["at"]),
+        undo_allowed_by=row["undo_allowed_by"],
     )

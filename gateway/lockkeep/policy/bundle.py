@@ -27,7 +27,7 @@ from lockkeep.policy.rules import manifest, queue
 from lockkeep.policy.rules.compile import Compiler
 from lockkeep.policy.rules.manifest import Effects
 from lockkeep.policy.rules.operations import Unmatched
-from lockkeep.policy.rules.rule import PROJECTED, ToolRules, together
+from lockkeep.policy.rules.rule import PROJECTED, Rule, ToolRules, together
 from lockkeep.policy.rules.workflow import Workflow, Workflows
 from lockkeep.upstream.exported import exported_schema
 from lockkeep.upstream.lock import BadCatalog, Lock, read_lock
@@ -164,6 +164,7 @@ class PolicySet:
         taken: Taken = nothing_taken,
         telling: bool = True,
         changes: bool = True,
+        granted: tuple[Rule, ...] = (),
     ) -> Coroutine[Any, Any, engine.Decision]:
         """The verdict. `facts` reads what the rules want to know, `taken` is what others hold of a limit."""
         index = self.indexes.get(call.tool) or NOTHING_SAID
@@ -176,6 +177,7 @@ class PolicySet:
             taken=taken,
             telling=telling,
             changes=changes,
+            granted=granted,
         )
 
     def with_arguments(self, call: ToolCall, arguments: Arguments) -> ToolCall:
@@ -301,7 +303,7 @@ def _policies(nodes: Mapping[str, Node], files: Mapping[str, str], problems: Pro
         if "/" in name or name in (GATEWAY, PEOPLE):
             continue
         if not isinstance(node, Node_) or node.get("policy") is None:
-            problems.add(node.place, "this file does not say what it is", _beginning(node))
+            _says_nothing(node, problems)
             continue
         form = MEMO.of(("form", name, files[name]), partial(simple.read, name, node, problems), problems)
         if form is not None and form.name in found:
@@ -312,12 +314,15 @@ def _policies(nodes: Mapping[str, Node], files: Mapping[str, str], problems: Pro
     return list(found.values())
 
 
-def _beginning(node: Node) -> str:
-    keys = [key.text for key, _ in node.entries] if isinstance(node, Node_) else []
-    close = (nearest(key, ("policy",)) for key in keys)
-    return next(
-        (each for each in close if each.startswith("did")), "begin with: api: lockkeep/v1, then policy: NAME"
-    )
+def _says_nothing(node: Node, problems: Problems) -> None:
+    """A file without `policy`: told at the key that was probably meant to be it, else at its beginning."""
+    for key, _ in node.entries if isinstance(node, Node_) else ():
+        hint = nearest(key.text, ("policy",))
+        if key.text not in simple.TOP and hint.startswith("did"):
+            problems.add(key.place, f"unknown key '{key.text}' in a policy file", hint, code="unknown-key")
+            return
+    hint = "begin with: api: lockkeep/v1, then policy: NAME"
+    problems.add(node.place, "this file does not say what it is", hint)
 
 
 def _manifests(

@@ -12,3 +12,8 @@ SELECT seq, hash, record FROM audit ORDER BY seq DESC LIMIT :count;
 
 -- name: audit_of_call
 SELECT seq, hash, record FROM audit WHERE call = :call ORDER BY seq;
+
+-- name: audit_span
+SELECT min(seq) AS first, max(seq) AS last FROM audit
+ WHERE CASE WHEN json_valid(record) THEN json_extract(record, '$.at') >= :since AND json_extract(record, '$.at') < :until
+            ELSE FALSE END;

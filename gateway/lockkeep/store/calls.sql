@@ -1,10 +1,10 @@
 -- name: call_insert
 INSERT INTO calls (id, state, tool, operation, integration, exported, risk, pin, user, agent, host, roles, subject,
                    amount_minor, currency, key, run, step, asked, bound, generation, rules, verdicts, approval, retry_of,
-                   deny, reason, at, claimed_at, settled_at)
+                   undo_of, deny, reason, at, claimed_at, settled_at)
 VALUES (:id, :state, :tool, :operation, :integration, :exported, :risk, :pin, :user, :agent, :host, :roles, :subject,
         :amount_minor, :currency, :key, :run, :step, :asked, :bound, :generation, :rules, :verdicts, :approval, :retry_of,
-        :deny, :reason, :at, :claimed_at, :settled_at);
+        :undo_of, :deny, :reason, :at, :claimed_at, :settled_at);
 
 -- name: call_payload
 INSERT INTO payloads (call, salt, arguments, sent, facts) VALUES (:call, :salt, :arguments, :sent, :facts)
@@ -28,6 +28,10 @@ SELECT * FROM payloads WHERE call = :call;
 -- name: call_by_key  (what stands comes before what was refused later; a refused reuse of the key is no use of it)
 SELECT * FROM calls WHERE user = :user AND agent = :agent AND key = :key
    AND (deny IS NULL OR json_extract(deny, '$.code') != 'idempotency_conflict')
+ ORDER BY state IN ('denied', 'expired', 'cancelled', 'failed', 'not_applied'), rowid DESC LIMIT 1;
+
+-- name: call_by_undo_of  (the newest try that still stands, whoever made it)
+SELECT * FROM calls WHERE undo_of = :undo_of
  ORDER BY state IN ('denied', 'expired', 'cancelled', 'failed', 'not_applied'), rowid DESC LIMIT 1;
 
 -- name: call_by_step

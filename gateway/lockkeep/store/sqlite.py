@@ -65,7 +65,7 @@ class Store:
         self._jobs: deque[Job] = deque()
         self._wake = threading.Condition()
         self._closed = False
-        with _translated():
+        with translated():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = _connect(path)
             try:
@@ -128,7 +128,7 @@ class Store:
     def _commit(self, batch: list[Job]) -> None:
         answers: list[tuple[Future[Any], Any, Exception | None]] = []
         try:
-            with _translated():
+            with translated():
                 level = "FULL" if any(durable for _, durable, _ in batch) else "NORMAL"
                 self._db.execute(f"PRAGMA synchronous = {level}")
                 self._db.execute("BEGIN IMMEDIATE")
@@ -164,7 +164,7 @@ class Store:
 @contextmanager
 def reading(path: Path) -> Generator[Tx]:
     """Statements on a store that cannot be written through this: nothing migrates, nothing is claimed."""
-    with _translated():
+    with translated():
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
         try:
             db.row_factory = sqlite3.Row
@@ -188,7 +188,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _translated() -> Generator[None]:
+def translated() -> Generator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:

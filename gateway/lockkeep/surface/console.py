@@ -13,14 +13,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from lockkeep.cards.card import Card, card
+from lockkeep.cards.quoted import quoted
 from lockkeep.errors import LockkeepError
 from lockkeep.ledger import Ledger, approvals, callers, switches
 from lockkeep.ledger.approvals import Refusal
 from lockkeep.model import Person, SwitchMode
 from lockkeep.policy.files.people import People
 from lockkeep.policy.inforce import InForce
-from lockkeep.surface.card import Card, card
-from lockkeep.surface.quoted import quoted
 from lockkeep.surface.refusals import Sparing
 
 COOKIE = "lockkeep_session"

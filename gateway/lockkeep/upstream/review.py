@@ -76,6 +76,11 @@ def news(lock: Lock, proposal: Proposal) -> tuple[str, ...]:
     )
 
 
+def aliased(tool: Tool) -> bool:
+    """Whether gateway.yaml calls it something else than the server does."""
+    return tool.name != f"{tool.integration}.{tool.server_name}"
+
+
 def _bare(change: Change) -> Iterator[str]:
     """What has no sentence of its own is shown as it stands: no change goes unsaid."""
     if list(change.details) == ["pin"]:
@@ -104,15 +109,24 @@ def _gone(old: Tool, proposal: Proposal, listing: Listing) -> Iterator[str]:
     yield "the server no longer lists it; calls are denied"
     for listed in listing.tools:
         if listed.name in proposal.left_out and alike(old, listed) >= NEARLY:
+            also = (
+                f", and the same name at alias of {old.integration} in gateway.yaml" if aliased(old) else ""
+            )
             yield (
                 f"the server lists {_text(listed.name)}, which is nearly the same. Was it renamed? Then rename the entry "
-                f"{_text(old.server_name)} in manifests/{old.integration}.yaml"
+                f"{_text(old.server_name)} in manifests/{old.integration}.yaml{also}"
             )
 
 
 def _differences(old: Tool, new: Tool) -> Iterator[str]:
     if old.server_name != new.server_name:
         yield f"the server calls it {_text(new.server_name)} now, and called it {_text(old.server_name)}"
+        if aliased(old) and not aliased(new):
+            ours = old.name.partition(".")[2]
+            yield (
+                f"the alias in gateway.yaml still says {_text(old.server_name)}: "
+                f"write {_text(new.server_name)}: {ours} there, and your rules stay as they are"
+            )
     elif old.name != new.name:
         yield f"your alias calls it {new.name} now, and called it {old.name}"
     if old.title != new.title:

@@ -99,6 +99,22 @@ class Upstream:
             raise ReadFailed(f"{tool.name} answered without structured content.")
         return answer.result["structuredContent"]
 
+    async def rehearse(self, tool: Tool, arguments: Arguments) -> Answer | None:
+        """What a write would do, without doing it; None if the pinned tool has no `dry_run` of its own."""
+        kind: Json = tool.input.get("properties", {}).get("dry_run")
+        if not isinstance(kind, Mapping) or cast("Mapping[str, Json]", kind).get("type") != "boolean":
+            return None
+        try:
+            if reason := self.closed(tool):
+                return outcome.not_sent(reason)
+            connection = self._supervisor.connection(tool.integration)
+            client = connection.client()
+        except IntegrationDown as down:
+            return outcome.not_sent(str(down))
+        key = idempotency_argument(tool)
+        asked = {**{name: value for name, value in arguments.items() if name != key}, "dry_run": True}
+        return await self._ask(connection, client, tool, asked, None, None)
+
     async def _ask(
         self,
         connection: Connection,

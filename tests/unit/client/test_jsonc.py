@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockkeep_client.jsonc import NotJson, parse, with_item, with_member, without
@@ -16,22 +16,33 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(), JSON, max_size=4), st.sampled_from([None, 2, "\t"]))
-def test_plain_json_means_what_json_says(value: dict[str, Any], indent: int | str | None) -> None:
-    assert parse(json.dumps(value, indent=indent)).plain == value
+EXAMPLES = pytest.mark.parametrize("examples", [30, pytest.param(100, marks=pytest.mark.full)])
 
 
-@given(st.dictionaries(st.text(), JSON, max_size=3), JSON, st.sampled_from([None, 4]))
-def test_an_added_member_is_there_and_can_be_taken_out_again(
-    value: dict[str, Any], fresh: Any, indent: int | None
-) -> None:
-    text = json.dumps(value | {"s": {"other": 1}}, indent=indent)
-    added = with_member(text, ("s", "ours"), fresh)
-    servers = parse(added).member("s")
+@EXAMPLES
+def test_plain_json_means_what_json_says(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, database=None)
+    @given(st.dictionaries(st.text(), JSON, max_size=4), st.sampled_from([None, 2, "\t"]))
+    def means_the_same(value: dict[str, Any], indent: int | str | None) -> None:
+        assert parse(json.dumps(value, indent=indent)).plain == value
 
-    assert parse(added).plain == value | {"s": {"other": 1, "ours": fresh}}
-    assert servers is not None
-    assert parse(without(added, servers.value.members, 1)).plain == value | {"s": {"other": 1}}
+    means_the_same()
+
+
+@EXAMPLES
+def test_an_added_member_is_there_and_can_be_taken_out_again(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, database=None)
+    @given(st.dictionaries(st.text(), JSON, max_size=3), JSON, st.sampled_from([None, 4]))
+    def added_and_taken_out(value: dict[str, Any], fresh: Any, indent: int | None) -> None:
+        text = json.dumps(value | {"s": {"other": 1}}, indent=indent)
+        added = with_member(text, ("s", "ours"), fresh)
+        servers = parse(added).member("s")
+
+        assert parse(added).plain == value | {"s": {"other": 1, "ours": fresh}}
+        assert servers is not None
+        assert parse(without(added, servers.value.members, 1)).plain == value | {"s": {"other": 1}}
+
+    added_and_taken_out()
 
 
 @pytest.mark.parametrize(

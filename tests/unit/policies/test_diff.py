@@ -126,6 +126,47 @@ def test_who_gains_and_who_loses_a_tool_is_said_by_name() -> None:
     assert ("changed", "whose calls", "calls of the agent desk", "calls of the agent other") in gone
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "group", "what"),
+    [
+        ('"lead" in user.roles', '"lead" in user.roles || has(run)', "gained access", "condition, looser"),
+        ('agent == "desk" && has(run)', "has(run)", "gained access", "condition, looser"),
+        ('agent in ["desk"]', 'agent in ["desk", "other"]', "gained access", "condition, looser"),
+        ('agent != "desk" || has(run)', 'agent != "desk"', "stricter", "condition, stricter"),
+        ("has(run)", 'has(run) && host == "h"', "stricter", "condition, stricter"),
+        ("has(run)", 'host == "h"', "changed", "condition"),
+        ('host.startsWith("a")', 'host.startsWith("ab")', "changed", "condition"),  # true, and not to be told from here
+        ('has(run) && host == "h"', 'host == "h" && has(run)', "words", "condition"),
+    ],
+)  # fmt: skip
+def test_a_condition_of_an_allow_is_looser_or_stricter_where_that_can_be_told(
+    old: str, new: str, group: str, what: str
+) -> None:
+    before, after = (
+        rules(policy(f"crm.get:\n  allow:\n    roles: [support]\n    when: '{each}'")) for each in (old, new)
+    )
+    assert told(before, after) == [(group, what, old, new)]
+    back = {"gained access": "stricter", "stricter": "gained access"}.get(group, group)
+    assert [each[0] for each in told(after, before)] == [back]
+
+
+def test_a_condition_that_came_to_an_allow_makes_it_stricter() -> None:
+    bare, guarded = (
+        rules(policy(f"crm.get: {{allow: {{roles: [support]{more}}}}}")) for more in ("", ", when: has(run)")
+    )
+    assert told(bare, guarded) == [("stricter", "condition, stricter", "always", "has(run)")]
+    assert told(guarded, bare) == [("gained access", "condition, looser", "has(run)", "always")]
+
+
+def test_conditions_of_several_parts_are_weighed_too() -> None:
+    before, after = (
+        rules(refunds()),
+        rules(refunds("when: payment.disputed", "when: payment.disputed && amount > 5 EUR")),
+    )
+    assert [each[:2] for each in told(before, after)] == [("removed denies", "condition")]
+    assert [each[:2] for each in told(after, before)] == [("stricter", "condition")]
+
+
 def test_an_allow_that_only_observes_from_now_on_is_access_lost() -> None:
     found = compare(
         rules(refunds()), rules(refunds("allow: [support]", "allow: {roles: [support], mode: observe}"))
@@ -193,3 +234,118 @@ def test_the_most_dangerous_comes_first() -> None:
         found: Sequence[Difference] = compare(rules(refunds()), rules(text))
         assert len(found) >= 3
         assert all(GROUPS.index(a.group) <= GROUPS.index(b.group) for a, b in pairwise(found))
+
+
+ROUTING = """\
+api: lockkeep/v1
+workflow: routing
+description: Every lead has an owner.
+owner: lead
+agents: [desk]
+trigger: {poll: crm.owners(active=true), every: 1 minute, each: result.owners}
+subject: item.id
+deadline: 30 minutes
+steps:
+  - {id: lead, call: 'crm.get(kind="lead", id=subject)'}
+  - {id: team, call: crm.owners}
+  - id: assign
+    call: crm.assign
+    with: {kind: lead, id: = subject, owner: = subject}
+    when: has(lead.country)
+    on: {denied: stop}
+sequence:
+  - {tool: crm.assign, after: [crm.get], at_most: 1}
+end_state:
+  call: crm.get(kind="lead", id=subject)
+  require: has(result.country)
+  within: 5 minutes
+stage: 10
+truth:
+  call: crm.get(kind="lead", id=subject)
+  window: 48 hours
+  map:
+    - {tool: crm.assign, when: has(result.country), same: {kind: lead, id: = subject}}
+baseline: {items: 412, minutes_per_item: 14, error_rate: 4.1}
+"""
+
+
+def routing(old: str = "", new: str = "") -> PolicySet:
+    """The workflow of this page, with one thing said differently."""
+    assert old in ROUTING
+    text = ROUTING.replace(old, new) if old else ROUTING
+    return rules(**{"workflows/routing.yaml": text, "workflows/how.md": "Ask.", "workflows/why.md": "Ask."})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("stage: 10", "stage: 25", [("stage of routing", "10", "25")]),
+        ("stage: 10", "stage: 10\nrest: human", [("rest of routing", "shadow", "human")]),
+        ("agents: [desk]", "agents: [desk, other]", [("agents of routing", "desk", "desk, other")]),
+        ("owner: lead", "owner: finance", [("owner of routing", "lead", "finance")]),
+        ("every: 1 minute", "every: 5 minutes", [("trigger of routing", "crm.owners(active=true) every 1 minute, each of result.owners", "crm.owners(active=true) every 5 minutes, each of result.owners")]),
+        ("{poll: crm.owners(active=true), every: 1 minute, each: result.owners}\nsubject: item.id", "{schedule: 0 8 * * mon-fri}", [
+            ("trigger of routing", "crm.owners(active=true) every 1 minute, each of result.owners", "the schedule 0 8 * * mon-fri"),
+            ("subject of routing", "item.id", "what the trigger says")]),
+        ("deadline: 30 minutes", "deadline: 2 hours", [("deadline of routing", "30 minutes", "2 hours")]),
+        ("  - {id: team, call: crm.owners}", "  - {id: team, call: crm.owners(active=true)}", [("step team of routing, argument active", "open", "true")]),
+        ("when: has(lead.country)", "when: lead.kind == 'lead'", [("step assign of routing, when", "has(lead.country)", "lead.kind == 'lead'")]),
+        ("on: {denied: stop}", "on: {denied: stop, failed: skip}", [("step assign of routing, after failed", "people", "skip")]),
+        ("sequence:", "  - {id: note, call: lab.try}\nsequence:", [("step note of routing added", "", "call lab.try")]),
+        ("kind: lead, id: = subject, owner", "kind: deal, id: = subject, owner", [("step assign of routing, argument kind", '"lead"', '"deal"')]),
+        ("at_most: 1}", "at_most: 2}", [("order for crm.assign of routing, at most", "1 in a run", "2 in a run")]),
+        ("sequence:\n  - {tool: crm.assign, after: [crm.get], at_most: 1}\n", "", [("order for crm.assign of routing removed", "after crm.get; at most 1 in a run", "")]),
+        ("within: 5 minutes", "within: 1 hour", [("end state of routing, within", "5 minutes", "1 hour")]),
+        ("window: 48 hours", "window: 3 days", [("truth of routing, window", "2 days", "3 days")]),
+        ("items: 412", "items: 500", [("baseline of routing, items", "412", "500")]),
+        ("stage: 10", "stage: 10\npromote: {shadow: {days: 21}}", [("promotion of routing, shadow days", "14", "21")]),
+        ("stage: 10", "stage: 10\nguide: how.md", [("guide of routing", "none", "how.md")]),
+    ],
+)  # fmt: skip
+def test_what_a_workflow_says_differently_is_told_part_by_part(
+    old: str, new: str, said: list[tuple[str, str, str]]
+) -> None:
+    assert told(routing(), routing(old, new)) == [("workflows", *each) for each in sorted(said)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("stage: 10", "# as agreed\nstage:   10"),
+        (
+            "{id: lead, call: 'crm.get(kind=\"lead\", id=subject)'}",
+            "{id: lead, call: crm.get, with: {id: = subject, kind: lead}}",
+        ),
+        ('crm.get(kind="lead", id=subject)\n  require', 'crm.get(id = subject, kind = "lead")\n  require'),
+        ("has(lead.country)", "has( lead.country )"),
+        ("every: 1 minute", "every: 60s"),
+        ("deadline: 30 minutes\n", "deadline: 30m\n"),
+    ],
+)
+def test_notes_blanks_and_other_ways_to_write_it_are_no_difference_of_a_workflow(old: str, new: str) -> None:
+    assert told(routing(), routing(old, new)) == []
+
+
+def test_a_workflow_that_comes_or_goes_and_steps_that_change_places_are_told() -> None:
+    without = rules()
+    assert told(without, routing()) == [
+        ("workflows", "workflow routing added", "", "Every lead has an owner.")
+    ]
+    assert told(routing(), without) == [
+        ("workflows", "workflow routing removed", "Every lead has an owner.", "")
+    ]
+    lead, team = (
+        "  - {id: lead, call: 'crm.get(kind=\"lead\", id=subject)'}\n",
+        "  - {id: team, call: crm.owners}\n",
+    )
+    assert told(routing(), routing(lead + team, team + lead)) == [
+        ("workflows", "order of the steps of routing", "lead, team, assign", "team, lead, assign")
+    ]
+
+
+def test_another_text_of_a_guide_is_told() -> None:
+    one, other = (
+        rules(**{"workflows/routing.yaml": f"{ROUTING}guide: how.md\n", "workflows/how.md": text})
+        for text in ("Ask.", "Go.")
+    )
+    assert told(one, other) == [("workflows", "guide of routing changed", "", "")]

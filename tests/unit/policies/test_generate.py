@@ -42,6 +42,7 @@ def test_plain_arguments(text: str) -> None:
     assert said(generated([code]), {}) == said(code.run, {})
 
 
+@pytest.mark.full
 @pytest.mark.promise("P6")
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.data())

@@ -81,6 +81,16 @@ def test_it_stays_quiet_where_it_is_meant(kind: str) -> None:
     assert [str(each) for each in linted(files(kind, "quiet")) if each.code == kind] == []
 
 
+@pytest.mark.parametrize(
+    "path", sorted(LINTS.glob("*/*-*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_it_knows_the_harder_cases_too(path: Path) -> None:
+    """Beside `fires` and `quiet`, a lint may have `fires-why.yaml` and `quiet-why.yaml`."""
+    kind = path.parent.name
+    found = [each for each in linted(files(kind, path.stem)) if each.code == kind]
+    assert len(found) == path.stem.startswith("fires-"), "\n".join(map(str, found))
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_comment_with_a_reason_silences_it_and_one_without_does_not(kind: str) -> None:
     given = files(kind, "fires")

@@ -33,7 +33,7 @@ def texts(chance: Random) -> dict[str, str]:
 
 def told(files: Mapping[str, str]) -> tuple[Any, ...]:
     found, problems = load(files)
-    rules = found.rules if found else {}
+    rules: Mapping[str, Any] = found.rules if found else {}
     return (
         [str(each) for each in problems],
         {tool: sorted((rule.id, rule.source, rule.place) for rule in of.rules) for tool, of in rules.items()},

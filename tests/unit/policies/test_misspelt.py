@@ -129,6 +129,7 @@ def missed(files: Mapping[str, str], every: int, least: int) -> tuple[int, list[
     return len(found[::every]), left
 
 
+@pytest.mark.full
 def test_a_misspelt_name_is_an_error_on_its_line() -> None:
     tried, left = missed({**starter_files([]), "catalog.lock.json": tools()}, every=8, least=100)
 

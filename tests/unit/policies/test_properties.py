@@ -113,6 +113,7 @@ LOCK = lock([ALL[name] for name in ("lab.try", "crm.get", "billing.payment")])
 fact = st.sampled_from(FACTS)
 
 
+@pytest.mark.full
 @SAMPLE
 @given(rule_files, fact, fact)
 def test_the_order_of_files_rules_and_keys_never_changes_a_decision(
@@ -122,6 +123,7 @@ def test_the_order_of_files_rules_and_keys_never_changes_a_decision(
     assert decided(texts(files, backwards=True), payment, lead, backwards=True) == there
 
 
+@pytest.mark.full
 @SAMPLE
 @given(rule_files, entry, ask, hand, fact, fact)
 def test_one_more_deny_ask_or_way_to_people_never_allows_more(
@@ -148,6 +150,7 @@ def test_a_rule_that_fails_never_allows_more(files: Any, failing: str, data: st.
     assert strictness(verdict) >= before
 
 
+@pytest.mark.full
 @SAMPLE
 @given(rule_files, st.integers(0, 2), fact, fact)
 def test_one_allow_less_or_one_that_fails_never_allows_more(

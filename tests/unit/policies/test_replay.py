@@ -16,6 +16,7 @@ from lockkeep.policy.replay.recalled import Memory
 from replaying import again, agree
 
 
+@pytest.mark.full
 async def test_six_hundred_generated_calls_are_decided_as_they_were(tmp_path: Path) -> None:
     with desk(tmp_path, seed=7) as place:
         for _ in range(600):

@@ -29,6 +29,7 @@ from lockkeep.policy.files import (
 from lockkeep.policy.positions import Problems, parse
 from lockkeep.policy.rules import manifest, operations, queue
 from lockkeep.policy.schema import schema
+from lockkeep.policy.schema.offers import Offers, of_folder
 
 SHOWN: list[Block] = [block for page in pages() for block in page.blocks if block.language == "yaml" and block.directive != "not run"]  # fmt: skip
 SHIPPED = ROOT / "policies"
@@ -75,11 +76,11 @@ def kind_of(text: str) -> str | None:
     )
 
 
-def wrong(kind: str, text: str) -> list[str]:
+def wrong(kind: str, text: str, offers: Offers | None = None) -> list[str]:
     """What an editor would mark. The file is read as the gateway reads it."""
     node = parse("x.yaml", text, Problems())
     assert node is not None
-    checker = jsonschema_rs.validator_for(schema.schema(kind))
+    checker = jsonschema_rs.validator_for(schema.schema(kind, offers))
     return [f"{error.instance_path}: {error.message}" for error in checker.iter_errors(manifest.plain(node))]
 
 
@@ -198,4 +199,105 @@ def test_the_written_schemas_are_no_part_of_the_policy_set(tmp_path: Path) -> No
     ]
     assert read_folder(tmp_path) == before
     found: Json = json.loads(written[0].read_text(encoding="utf-8"))
-    assert found == schema.schema("policy")
+    assert found == schema.schema("policy", of_folder(tmp_path))
+
+
+# -- the names of one folder --------------------------------------------------------------------------------------
+
+
+WORKFLOW = """\
+api: lockkeep/v1
+workflow: routing
+description: Every lead has an owner.
+owner: lead
+agents: [desk]
+trigger: {manual: true}
+steps:
+  - {id: lead, call: 'crm.get(kind="lead", id=subject)'}
+"""
+
+
+@pytest.fixture
+def offers(tmp_path: Path) -> Offers:
+    (tmp_path / "workflows").mkdir()
+    for name, text in {**FOLDER, "workflows/routing.yaml": WORKFLOW}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return of_folder(tmp_path)
+
+
+def inside(found: Any, path: str) -> Any:
+    for step in path.split("/"):
+        found = found[int(step) if step.isdigit() else step]
+    return found
+
+
+def test_a_folder_offers_what_it_has(offers: Offers) -> None:
+    assert {name: list(found)[:3] for name, found in offers.items()} == {
+        "tool": ["billing.fee", "billing.payment", "billing.refund"],
+        "block": ["billing.fee", "billing.payment", "billing.refund"],
+        "read": ["billing.payment(payment_id)", "crm.get(kind, id)", "crm.owners()"],
+        "group": ["finance", "lead", "support"], "role": ["finance", "lead", "support"], "person": ["ana", "bo", "cy"],
+        "agent": ["desk", "other"], "integration": ["billing", "crm"], "workflow": ["routing"],
+    }  # fmt: skip
+    assert "crm.receipt" not in offers["tool"]  # for the gateway only
+    assert [name for name in offers["block"] if "@" in name] == ["billing.@read", "crm.@read"]
+
+
+ONE, MANY = "anyOf/0/anyOf/0/enum", "anyOf/1/items/anyOf/0/enum"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "what"),
+    [
+        ("policy", "properties/owner/anyOf/0/enum", "group"), ("policy", f"properties/applies_to/properties/agents/{MANY}", "agent"),
+        ("policy", f"properties/applies_to/properties/workflows/{ONE}", "workflow"),
+        ("policy", "properties/read/additionalProperties/anyOf/0/anyOf/0/enum", "read"),
+        ("policy", f"$defs/asking/properties/from/{MANY}", "group"), ("policy", f"$defs/ask/properties/any_of/{MANY}", "group"),
+        ("policy", f"$defs/hand/properties/to/{MANY}", "group"), ("policy", f"$defs/limit/properties/people/{MANY}", "group"),
+        ("policy", "$defs/block/properties/allow/anyOf/1/items/anyOf/0/enum", "role"), ("policy", f"$defs/allow/properties/users/{MANY}", "person"),
+        ("policy", f"$defs/undo/properties/who/{MANY}", "role"), ("people", f"properties/people/additionalProperties/properties/groups/{MANY}", "group"),
+        ("people", f"properties/duties/properties/kill/{MANY}", "group"),
+        ("gateway", "properties/agents/additionalProperties/properties/owner/anyOf/0/enum", "person"),
+        ("manifest", "properties/manifest/anyOf/0/enum", "integration"), ("test", "properties/given/properties/call/anyOf/0/enum", "tool"),
+        ("test", "properties/callers/additionalProperties/properties/agent/anyOf/0/enum", "agent"),
+        ("workflow", f"properties/tools/{MANY}", "tool"), ("workflow", "properties/steps/anyOf/0/properties/call/anyOf/0/enum", "tool"),
+    ],
+)  # fmt: skip
+def test_editors_complete_the_names_of_the_folder(offers: Offers, kind: str, path: str, what: str) -> None:
+    found = schema.schema(kind, offers)
+    assert inside(found, path) == list(offers[what])
+    jsonschema_rs.meta.validate(found)
+
+
+def test_the_keys_of_tools_are_completed_and_any_other_one_is_as_good(offers: Offers) -> None:
+    tools = schema.schema("policy", offers)["properties"]["tools"]
+    assert list(tools["properties"]) == list(offers["block"])
+    assert set(map(str, tools["properties"].values())) == {str(tools["additionalProperties"])}
+
+
+def test_nothing_of_that_is_enforced(offers: Offers) -> None:
+    """Names from elsewhere, and names to come, are left to `check`: an editor would mark what is only not accepted yet."""
+    for path in STARTER:
+        text = path.read_text(encoding="utf-8")
+        assert wrong(kind_of(text) or "", text, offers) == []
+    assert wrong("policy", policy(EVERYTHING, read=READ).replace("tools:", VALUES + "tools:"), offers) == []
+    assert wrong("workflow", WORKFLOW, offers) == []
+    assert (
+        wrong("policy", REFUND.replace("allow:", "alow:"), offers) != []
+    )  # and what is misspelt is still marked
+
+
+def test_a_schema_that_belongs_to_no_folder_names_nothing() -> None:
+    assert "x-offers" not in "".join(map(schema.text, schema.KINDS))
+    assert "billing.refund" not in schema.text("policy")
+
+
+@pytest.mark.parametrize("broken", [*FOLDER, "other.yml"])
+def test_a_folder_that_is_half_written_offers_what_can_be_read(tmp_path: Path, broken: str) -> None:
+    for name, text in {**FOLDER, broken: "{ ["}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = of_folder(tmp_path)
+    assert ("group" in found, "agent" in found, "tool" in found) == tuple(
+        broken not in (name, "other.yml") for name in ("people.yaml", "gateway.yaml", "catalog.lock.json")
+    )
+    assert len(schema.write(tmp_path)) == len(schema.KINDS)

@@ -8,9 +8,9 @@ import pytest
 from tests.unit.policies.room import checked, env
 
 from lockkeep.policy.conditions.runtime import EvalError
-from lockkeep.policy.lint.truth import holds, parts
 from lockkeep.policy.positions import Place
 from lockkeep.policy.rules.rule import Condition
+from lockkeep.policy.show.truth import holds, parts
 
 ATOMS = (
     "n > 2", "n >= 2", "n < 2", "n <= 3", "n == 2", "n != 2", "2 < n", "m < n", "n >= m", "n == m", "b", "b == false",

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.servers.desk import Desk, open_desk
+from tests.unit.servers.desk import MONDAY, Desk, open_desk
 
 from lockkeep_servers.kit.settings import SettingError
+from lockkeep_servers.kit.world import build_world
 
 ACCOUNT = {"customer_id": "con_1", "email": "ida@kestrel.example", "plan": "Pro"}
 
@@ -16,6 +17,22 @@ ACCOUNT = {"customer_id": "con_1", "email": "ida@kestrel.example", "plan": "Pro"
 async def onboarding(tmp_path: Path) -> AsyncGenerator[Desk]:
     async with open_desk("crm", tmp_path / "crm", TOOLSETS="onboarding", WORLD="none") as desk:
         yield desk
+
+
+async def test_the_world_has_the_accounts_that_its_messages_speak_of(tmp_path: Path) -> None:
+    world = build_world(42, MONDAY.date(), "small")
+    async with open_desk("crm", tmp_path / "crm", TOOLSETS="onboarding") as desk:
+        for account in world.accounts:
+            found = (await desk.ok("get", kind="account", id=account.id))["record"]
+            said = {name: found[name] for name in ("customer_id", "email", "plan", "status")}
+            assert said == {name: getattr(account, name) for name in said}
+        first = world.accounts[0]
+        ask = {"customer_id": first.customer_id, "email": first.email, "plan": f"not {first.plan}"}
+        again = await desk.refused("create_account", **ask)
+        assert again["details"]["existing_id"] == first.id
+    assert {message.ref for message in world.queue if message.ref.startswith("acc_")} <= {
+        account.id for account in world.accounts
+    }
 
 
 async def status_of(desk: Desk, id: str) -> str:

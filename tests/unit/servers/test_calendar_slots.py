@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.servers.desk import MONDAY, Desk, world_folder
@@ -20,7 +21,7 @@ from lockkeep_servers.calendar.recurrence import DAYS
 from lockkeep_servers.kit.sqlite import Row
 from lockkeep_servers.kit.times import stamp
 
-quick = settings(max_examples=200, deadline=None, derandomize=True)
+SAMPLES = pytest.mark.parametrize("examples", [50, pytest.param(200, marks=pytest.mark.full)])
 LONG_AGO, FAR_AHEAD = datetime(2025, 1, 1, tzinfo=UTC), datetime(2045, 1, 1, tzinfo=UTC)
 CLOCKS_CHANGE = (date(2027, 3, 28), date(2027, 10, 31), date(2027, 3, 14), date(2027, 11, 7))
 MOST_STEPS = (
@@ -98,22 +99,30 @@ def walked(ask: port.FindSlots, found: list[Occurrence]) -> list[datetime]:
     return free[: ask.limit]
 
 
-@quick
-@given(searches())
-def test_slots_are_what_a_walk_over_every_quarter_finds(
-    case: tuple[port.FindSlots, list[Occurrence]],
-) -> None:
-    ask, found = case
+@SAMPLES
+def test_slots_are_what_a_walk_over_every_quarter_finds(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, derandomize=True, database=None)
+    @given(searches())
+    def found_by_walking(case: tuple[port.FindSlots, list[Occurrence]]) -> None:
+        ask, found = case
+        slots = answers.slots(ask, (found, []), LONG_AGO).slots
+        assert [slot.start_utc for slot in slots] == walked(ask, found)
 
-    assert [slot.start_utc for slot in answers.slots(ask, (found, []), LONG_AGO).slots] == walked(ask, found)
+    found_by_walking()
 
 
-@quick
-@given(own_rules(), st.sampled_from(ZONES), st.integers(0, 45), st.integers(-400, 400), st.integers(1, 40))
-def test_a_look_at_some_days_of_a_series_sees_what_the_whole_has_there(
-    case: tuple[str, datetime], zone: str, place: int, by: int, days: int
-) -> None:
+@SAMPLES
+def test_a_look_at_some_days_of_a_series_sees_what_the_whole_has_there(examples: int) -> None:
     """Also one that was moved there from far away, or away from there."""
+    settings(max_examples=examples, deadline=None, derandomize=True, database=None)(LOOKS(_check_look))()
+
+
+LOOKS = given(
+    own_rules(), st.sampled_from(ZONES), st.integers(0, 45), st.integers(-400, 400), st.integers(1, 40)
+)
+
+
+def _check_look(case: tuple[str, datetime], zone: str, place: int, by: int, days: int) -> None:
     rule, begins = case
     row = event(zone, wall=begins.isoformat(), length_s=5400, rrule=rule)
     whole = expand([row], LONG_AGO, FAR_AHEAD)

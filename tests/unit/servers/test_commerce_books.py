@@ -321,7 +321,7 @@ REFUSALS = (
 )
 
 
-@pytest.mark.parametrize("runs", [8, pytest.param(1000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("runs", [4, pytest.param(1000, marks=pytest.mark.full)])
 def test_the_books_agree_whatever_is_asked(runs: int, tmp_path: Path) -> None:
     with start_blocking_portal() as portal:
         machine = type("Machine", (Books,), {"portal": portal, "root": tmp_path})

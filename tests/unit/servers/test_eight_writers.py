@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from tests.unit.servers.desk import open_desk
 from tests.unit.servers.writes import EVENT, LEAD, tables
 
@@ -95,6 +96,7 @@ def sent(folder: Path) -> list[str]:
     return ours([{"ref": kept[row["reference"]]} for row in found["outbox"]])
 
 
+@pytest.mark.full
 async def test_of_eight_mails_with_their_own_keys_none_is_lost_and_each_goes_once(tmp_path: Path) -> None:
     assert await at_once("notify", tmp_path, [mail(n, n) for n in range(8)]) == ["ok"] * 8
     all_eight = [f"order_{n}" for n in range(8)]

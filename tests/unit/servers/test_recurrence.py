@@ -14,7 +14,7 @@ from lockkeep_servers.calendar.recurrence import DAYS, settle_rule, walls_of
 from lockkeep_servers.kit.sqlite import Row
 from lockkeep_servers.kit.times import stamp
 
-SAMPLE, WHOLE = 200, 5000
+SAMPLE, WHOLE = 60, 5000
 RARE = [HealthCheck.filter_too_much, HealthCheck.too_slow]
 quick = settings(max_examples=SAMPLE, deadline=None, derandomize=True, suppress_health_check=RARE)
 whole = settings(max_examples=WHOLE, deadline=None, derandomize=True, suppress_health_check=RARE)

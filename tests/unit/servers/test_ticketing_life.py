@@ -227,7 +227,7 @@ def live(examples: int, folder: Path) -> None:
 
 
 def test_a_ticket_lives_by_its_rules(tmp_path: Path) -> None:
-    live(10, tmp_path)
+    live(5, tmp_path)
 
 
 @FULL

@@ -48,7 +48,8 @@ def test_a_folder_nobody_ever_served_is_free(tmp_path: Path) -> None:
     assert serving(tmp_path) is None
 
 
-def test_asking_who_serves_never_keeps_a_gateway_from_starting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [40, pytest.param(200, marks=pytest.mark.full)])
+def test_asking_who_serves_never_keeps_a_gateway_from_starting(tmp_path: Path, times: int) -> None:
     with served(tmp_path):
         pass
     stop = threading.Event()
@@ -61,7 +62,7 @@ def test_asking_who_serves_never_keeps_a_gateway_from_starting(tmp_path: Path) -
     for asker in askers:
         asker.start()
     try:
-        for _ in range(200):
+        for _ in range(times):
             with served(tmp_path):
                 pass
     finally:

@@ -70,9 +70,10 @@ def test_a_finding_names_the_tool_as_the_catalog_does() -> None:
     ]
 
 
-def test_a_schema_as_deep_as_a_server_likes_is_scanned_to_the_end() -> None:
+@pytest.mark.parametrize("depth", [1500, pytest.param(5000, marks=pytest.mark.full)])
+def test_a_schema_as_deep_as_a_server_likes_is_scanned_to_the_end(depth: int) -> None:
     schema: dict[str, Any] = {"description": EVIL}
-    for _ in range(5000):
+    for _ in range(depth):
         schema = {"properties": {"a": schema}}
 
     assert len(examine(NOTES, listing(listed(input=schema)))) == 1
@@ -140,6 +141,7 @@ def test_the_manifests_that_come_with_lockkeep_have_no_finding() -> None:
     assert {each.name: scan(each.text) for each in files if scan(each.text)} == {}
 
 
+@pytest.mark.full
 async def test_the_seven_servers_that_come_with_lockkeep_have_no_finding(tmp_path: Path) -> None:
     integrations = [Integration(name=name, in_process=True) for name in SEVEN]
     supervisor = Supervisor(integrations, on_change=lambda _: None, environ=embedded_environment(tmp_path))

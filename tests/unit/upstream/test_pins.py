@@ -72,26 +72,30 @@ def _changed_list(value: list[Any]) -> Iterator[Any]:
             yield [*value[:place], other, *value[place + 1 :]]
 
 
-@settings(max_examples=80, deadline=None, database=None)
-@given(TOOL, OBJECT, st.randoms(use_true_random=False))
-def test_reordered_keys_keep_the_pin(
-    tool: dict[str, Any], effect: dict[str, Any], order: random.Random
-) -> None:
-    again = shuffled(copy.deepcopy(tool), order)
+@pytest.mark.parametrize("examples", [20, pytest.param(80, marks=pytest.mark.full)])
+def test_reordered_keys_keep_the_pin(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, database=None)
+    @given(TOOL, OBJECT, st.randoms(use_true_random=False))
+    def reordered(tool: dict[str, Any], effect: dict[str, Any], order: random.Random) -> None:
+        again = shuffled(copy.deepcopy(tool), order)
+        assert pin(said(Listed(**again)), shuffled(effect, order)) == pin(said(Listed(**tool)), effect)
 
-    assert pin(said(Listed(**again)), shuffled(effect, order)) == pin(said(Listed(**tool)), effect)
+    reordered()
 
 
-@settings(max_examples=30, deadline=None, database=None)
-@given(TOOL, OBJECT)
-def test_any_changed_value_gives_another_pin(tool: dict[str, Any], effect: dict[str, Any]) -> None:
-    before = pin(said(Listed(**tool)), effect)
+@pytest.mark.parametrize("examples", [10, pytest.param(30, marks=pytest.mark.full)])
+def test_any_changed_value_gives_another_pin(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, database=None)
+    @given(TOOL, OBJECT)
+    def another(tool: dict[str, Any], effect: dict[str, Any]) -> None:
+        before = pin(said(Listed(**tool)), effect)
+        for part in tool:
+            for other in changed(tool[part]):
+                assert pin(said(Listed(**{**tool, part: other})), effect) != before, (part, other)
+        for other in changed(effect):
+            assert pin(said(Listed(**tool)), other) != before, other
 
-    for part in tool:
-        for other in changed(tool[part]):
-            assert pin(said(Listed(**{**tool, part: other})), effect) != before, (part, other)
-    for other in changed(effect):
-        assert pin(said(Listed(**tool)), other) != before, other
+    another()
 
 
 @pytest.mark.parametrize("bad", [2**53, float("nan"), "\ud800"])

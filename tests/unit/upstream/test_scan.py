@@ -251,6 +251,7 @@ def of_size(unit: str, size: int) -> str:
     return unit * (size // len(unit.encode("utf-8", "surrogatepass")) + 1)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ORDINARY)
 def test_a_megabyte_of_ordinary_text_takes_less_than_a_tenth_of_a_second(kind: str) -> None:
     """Measured beside a yardstick, since other work may slow this machine down: finding all words takes 40 ms on a quiet one."""
@@ -269,11 +270,12 @@ def test_time_grows_with_the_text_and_no_faster_whatever_the_text(unit: str) -> 
     assert slow < 1
 
 
-def test_random_texts_of_the_rules_own_words_are_quick_and_never_fail() -> None:
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.full)])
+def test_random_texts_of_the_rules_own_words_are_quick_and_never_fail(count: int) -> None:
     order = random.Random(7)
     words = sorted({word for _, _, rule in RULES for word in rule.replace("|", " ").split()})
     signs = [*string.punctuation, "\u200b", "\x1b", "\U000e0041", "é", "ш", "\n"]
-    for _ in range(200):
+    for _ in range(count):
         scan("".join(order.choice(words) + order.choice([" ", *signs]) for _ in range(100)))
     long = " ".join(order.choice(words) for _ in range(30_000))
     assert seconds(lambda: scan(long)) < 1

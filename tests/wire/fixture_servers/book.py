@@ -67,6 +67,7 @@ class Book:
     listening: anyio.Event = field(default_factory=anyio.Event)
     pages: Callable[[str | None], types.ListToolsResult] | None = None
     schema: dict[str, Any] = field(default_factory=lambda: INPUT)
+    instructions: str | None = None  # what it says of itself at sign-on
 
     async def change(self, tools: list[types.Tool]) -> None:
         self.tools = tools
@@ -82,6 +83,7 @@ class Book:
         return Server(
             "book",
             version="7",
+            instructions=self.instructions,
             on_list_tools=self._list,
             on_call_tool=self._call,
             on_subscriptions_listen=on_listen,

@@ -16,6 +16,10 @@ from lockkeep.policy.positions import nearest
 
 LITERALS = {"number": NUMBER, "money": MONEY, "duration": DURATION, "text": TEXT, "bool": BOOL}
 
+MEANT = {
+    "args": "the argument", "call": "of the call itself", "read": "the look-up", "values": "the value of this file",
+}  # fmt: skip
+
 
 class Checker:
     """Checks one condition; raises Unreadable at the first thing that does not fit."""
@@ -237,7 +241,8 @@ def _name(tree: Name, scope: Scope) -> Code:
         raise Unreadable(tree.at, f"'{tree.name}' is not known here", nearest(tree.name, scope.names))
     if len({root.path for root in roots}) > 1:
         ways = " or ".join(".".join(root.path) for root in roots)
-        raise Unreadable(tree.at, f"'{tree.name}' is ambiguous: write {ways}")
+        meant = [f"{'.'.join(root.path)} is {MEANT.get(root.path[0], 'another')}" for root in roots]
+        raise Unreadable(tree.at, f"'{tree.name}' is ambiguous: write {ways}", ", ".join(meant))
     return _of(roots[0], tree.at, tree.name)
 
 

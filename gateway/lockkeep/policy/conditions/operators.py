@@ -71,7 +71,7 @@ def _comparable(tree: Binary, left: Code, right: Code) -> None:
             hint = "a table stands beside an amount: amount > name_of_table"
             raise Unreadable(tree.at, f"{left.type} is compared with {right.type}", hint)
     elif len(kinds) > 1 and "any" not in kinds:
-        raise Unreadable(tree.at, f"{left.type} is compared with {right.type}")
+        raise Unreadable(tree.at, f"{left.type} is compared with {right.type}", _kinds_hint(left, right))
     if left.literal and right.literal and kinds == {"money"}:
         _one_currency(tree, left.value, right.value)
     for options, literal in ((left.type.options, right), (right.type.options, left)):
@@ -98,6 +98,16 @@ def _membership(tree: Binary, left: Code, right: Code) -> None:
 def _one_currency(tree: Binary, left: Value, right: Value) -> None:
     if left.currency != right.currency:
         raise Unreadable(tree.at, f"{left.currency} and {right.currency} do not go together")
+
+
+def _kinds_hint(left: Code, right: Code) -> str:
+    kinds = {left.type.kind, right.type.kind}
+    if "bool" in kinds:
+        name = (left if left.type.kind == "bool" else right).label or "it"
+        return f"what is true or false stands alone: {name}, or !{name}"
+    if kinds == {"text", "number"}:
+        return 'a text has quotes, as in "5", and a number has none'
+    return ""
 
 
 def _sum_hint(left: Code, right: Code) -> str:

@@ -41,6 +41,18 @@ class Plan:
     watches: bool  # whether any rule only observes
     digest: str
 
+    def granting(self, rules: Iterable[Rule]) -> "Plan":
+        """These allow, whatever else would; what the others refuse or ask still counts."""
+        steps = [_step(rule) for rule in rules]
+        digest = hashlib.sha256(json.dumps([self.digest, [step.rule.source for step in steps]]).encode())
+        return replace(
+            self,
+            allows=tuple(step for step in steps if step.rule.kind == "allow"),
+            others=(*self.others, *(step for step in steps if step.rule.kind != "allow")),
+            cuts=(),
+            digest=digest.hexdigest(),
+        )
+
     def watched(self) -> "Plan":
         """The same rules, none of which decides."""
         watching = tuple(replace(cut, mode="observe") for cut in self.cuts if cut.mode != "off")

@@ -1,4 +1,4 @@
-"""gateway.yaml: the gateway's name and zone, the integrations behind it, the agents in front of it."""
+"""gateway.yaml: the gateway's name and zone, the integrations behind it, the agents in front of it, who is told."""
 
 import re
 from collections.abc import Mapping
@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from lockkeep.model import Integration
+from lockkeep.policy.files import channels
+from lockkeep.policy.files.channels import ChannelEntry
 from lockkeep.policy.files.reading import INTEGRATION as NAME
 from lockkeep.policy.files.reading import Reader, begins, text_of, zone_of
 from lockkeep.policy.positions import Listing, Node, Problems, Text
 from lockkeep.policy.positions import Mapping as Node_
 
-TOP = ("api", "gateway", "time_zone", "integrations", "agents", "identity")
+TOP = ("api", "gateway", "time_zone", "integrations", "agents", "identity", "notify")
 ENTRY = ("command", "env", "url", "auth", "in_process", "server", "alias", "timeout")
 AUTH = ("bearer",)
 AGENT = ("owner",)
@@ -25,6 +27,7 @@ class GatewayFile:
     zone: str = "UTC"
     integrations: Mapping[str, Integration] = field(default_factory=dict[str, Integration])
     agents: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])  # agent -> owner
+    notify: Mapping[str, ChannelEntry] = field(default_factory=dict[str, ChannelEntry])
 
 
 def read(root: Node, problems: Problems) -> GatewayFile:
@@ -37,6 +40,7 @@ def read(root: Node, problems: Problems) -> GatewayFile:
         zone=_zone(reader.text("time_zone"), problems),
         integrations={each.name: each for each in _integrations(reader.get("integrations"), problems)},
         agents=_agents(reader.get("agents"), problems),
+        notify=channels.read(reader.get("notify"), problems),
     )
 
 

@@ -14,7 +14,7 @@ from lockkeep.policy.positions import Node, Problems, Text, nearest
 
 TOP = ("api", "people", "groups", "duties", "resume_self")
 PERSON = ("groups", "accounts", "manager")
-DUTIES = ("activate", "accept", "promote", "kill", "resume", "resolve")
+DUTIES = ("activate", "accept", "promote", "kill", "resume", "resolve", "undo")
 GROUP = ("roles", "hours", "tz")
 
 

@@ -168,14 +168,18 @@ def texts_of(node: Node, what: str, problems: Problems) -> tuple[Text, ...]:
 
 def seconds_of(node: Text, problems: Problems) -> float | None:
     """`8 hours`, or short `8h 30d 15m 60s`."""
-    match = DURATION.fullmatch(node.text.strip())
-    if match is None:
+    seconds = span(node.text)
+    if seconds is None:
         problems.add(node.place, f"'{node.text}' is no duration", "write 8 hours, 8h, 30d, 15m or 60s")
-        return None
-    seconds = int(match[1]) * SECONDS[match[2][0]]
-    if not seconds:
+    elif not seconds:
         problems.add(node.place, "a duration of nothing", "leave it out, or write at least 1s")
-    return float(seconds) if seconds else None
+    return seconds or None
+
+
+def span(text: str) -> float | None:
+    """The seconds of `30d` or `8 hours`; None if it is no duration."""
+    match = DURATION.fullmatch(text.strip())
+    return float(int(match[1]) * SECONDS[match[2][0]]) if match else None
 
 
 def zone_of(node: Text, problems: Problems) -> ZoneInfo | None:

@@ -2,11 +2,12 @@
 
 from typing import Protocol
 
+from lockkeep.model import Json, is_object
 from lockkeep.policy.conditions.check import Checker
 from lockkeep.policy.conditions.checked import Code, Scope
 from lockkeep.policy.conditions.lexer import Unreadable
 from lockkeep.policy.conditions.parser import parse
-from lockkeep.policy.conditions.runtime import Money, Table
+from lockkeep.policy.conditions.runtime import Money, Table, is_array
 from lockkeep.policy.files import forms
 from lockkeep.policy.positions import nearest
 from lockkeep.policy.rules import asked
@@ -16,6 +17,9 @@ from lockkeep.policy.rules.scope import lenient
 KEYS = ("agent", "user", "run", "workflow", "subject", "tool")
 NAMED = {"user": "call.user.id", "tool": "call.tool.name", "run": "call.run.id", "workflow": "call.run.workflow",
     "agent": "call.agent", "subject": "call.subject"}  # fmt: skip
+
+
+PLAIN = ("text", "number", "bool", "any")  # what tells one thing from another, and comes again
 
 
 class Block(asked.Block, Protocol):
@@ -88,16 +92,29 @@ class Limits:
             self.block.all.say(entry.text, message, hint, offset=max(at, 0), tool=self.block.tool.name)
             return None
 
+    def _broken(self, code: Code) -> bool:
+        """Whether it is an argument whose number may have decimals: hardly one of them comes twice."""
+        if code.type.kind != "number" or code.path is None or code.path[0] != "args":
+            return False
+        part: Json = self.block.tool.input
+        for name in code.path[1:]:
+            properties: Json = part.get("properties") if is_object(part) else None
+            part = properties.get(name) if is_object(properties) else None
+        said: Json = part.get("type") if is_object(part) else None
+        options: Json = part.get("enum") if is_object(part) else None
+        return "number" in (said if is_array(said) else [said]) and not is_array(options)
+
     def _key(self, entry: forms.Limit, key: str) -> Code | None:
         """What a limit is counted for: one plain value the caller cannot leave to chance."""
         tree = parse(NAMED.get(key, key))
         try:
             code = Checker().maybe(tree, lenient(self.scope))
-            hint = f"per {', '.join(KEYS)}, or an argument"
+            hint = f"per {', '.join(KEYS)}, or an argument that is a text or a whole number"
             if code.reads:
                 raise Unreadable(0, f"a limit is not counted per fact of a look-up, as '{key}' is", hint)
-            if code.type.kind in ("list", "object"):
-                raise Unreadable(0, f"a limit is counted per plain value, '{key}' is {code.type}", hint)
+            if code.type.kind not in PLAIN or self._broken(code):
+                kind = "a number that need not be whole" if code.type.kind == "number" else str(code.type)
+                raise Unreadable(0, f"a limit is counted per plain value, '{key}' is {kind}", hint)
             return code
         except Unreadable as error:
             names = {*KEYS, *self.scope.names} - {"args", "call", "read", "now", "values"}

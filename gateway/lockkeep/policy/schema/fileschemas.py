@@ -2,7 +2,7 @@
 
 from lockkeep.model import RISKS, Json
 from lockkeep.policy.cases import casefile
-from lockkeep.policy.files import gatewayfile, people
+from lockkeep.policy.files import channels, gatewayfile, people
 from lockkeep.policy.files.reading import INTEGRATION
 from lockkeep.policy.rules import manifest, operations, queue
 from lockkeep.policy.schema.policyschema import HOURS
@@ -54,6 +54,10 @@ DUTIES: Said = {
         known_names("group", empty=True),
         "Groups that say what became of a call nobody knows the end of.",
     ),
+    "undo": (
+        known_names("group", empty=True),
+        "Groups that may have calls taken back where no policy says who may.",
+    ),
 }
 PEOPLE: Said = {
     "api": VERSION,
@@ -80,6 +84,42 @@ INTEGRATION_: Said = {
     "timeout": (SPAN, "How long one call may take; 30 seconds if it is left out."),
 }  # fmt: skip
 AGENT: Said = {"owner": (known("person"), "The person who cannot agree to its calls.")}
+CHANNEL: Said = {
+    "kind": (TEXT, "slack, email, webhook, or what an installed package brings."),
+    "about": (names(*channels.ABOUT), "What it is told: approvals, alarms; both if this is left out."),
+    "with": (by_name(SCALAR), "What a channel of others needs; secrets as env:NAME or file:PATH."),
+    "channel": ({"type": "string", "pattern": f"^{channels.CHANNEL.pattern}$"}, "The id of the Slack channel, as in C0123ABCD."),
+    "token": (REFERENCE, "The bot's token, xoxb-…, by reference."),
+    "app_token": (REFERENCE, "The app-level token, xapp-…: buttons are heard over Socket Mode, without a public address."),
+    "signing_secret": (REFERENCE, "The app's signing secret: buttons are heard at /notify/slack."),
+    "api": ({"type": "string", "pattern": "^https?://"}, "Another address of Slack's, as in https://slack-gov.com/api/."),
+    "server": ({"type": "string", "pattern": "^smtps?://"}, "The mail server: smtps://USER@HOST:465 or smtp://USER@HOST:587."),
+    "from": (TEXT, "The sender, as in Acme <gate@acme.example>."),
+    "password": (REFERENCE, "The mail server's password, by reference."),
+    "to": (names(), "Addresses; the people who are asked if this is left out."),
+    "ca_file": (TEXT, "A file with a certificate of your own that vouches for the other side."),
+    "url": ({"type": "string", "pattern": "^https?://"}, "Where the messages are posted."),
+    "secret": (REFERENCE, "What each message is signed with, by reference."),
+    "allow": (names(), "Private networks it may reach, as in 10.2.0.0/16."),
+}  # fmt: skip
+CHANNELS: Part = {
+    "anyOf": [
+        *(
+            closed(
+                (*channels.COMMON, *keys),
+                {**CHANNEL, "kind": (one_of(kind), "What it is.")},
+                "kind",
+                *channels.NEEDED[kind],
+            )
+            for kind, keys in channels.KINDS.items()
+        ),
+        closed(
+            (*channels.COMMON, *channels.OTHER),
+            {**CHANNEL, "kind": ({**TEXT, "not": {"enum": [*channels.KINDS]}}, CHANNEL["kind"][1])},
+            "kind",
+        ),
+    ]
+}
 GATEWAY: Said = {
     "api": VERSION,
     "gateway": (IDENTIFIER, "The gateway's name."),
@@ -89,6 +129,7 @@ GATEWAY: Said = {
         "What stands behind the gateway.",
     ),
     "agents": (by_name(closed(gatewayfile.AGENT, AGENT)), "The agents in front of the gateway."),
+    "notify": (by_name(CHANNELS, INTEGRATION.pattern), "Where approvals and alarms are announced."),
     "identity": ({"type": "object", "maxProperties": 0}, "Kept for sign-in by others; API tokens need no word here."),
 }  # fmt: skip
 

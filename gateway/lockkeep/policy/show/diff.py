@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from lockkeep.model import Integration, Json
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.files import forms
+from lockkeep.policy.files.channels import ChannelEntry
 from lockkeep.policy.files.workflowfile import WorkflowFile
 from lockkeep.policy.hours import Hours
 from lockkeep.policy.rules.rule import Rule
@@ -345,6 +346,7 @@ def _gateway(old: PolicySet, new: PolicySet) -> Iterator[Difference]:
     integrations = [{name: _integration(each) for name, each in side.integrations.items()} for side in sides]
     yield from _texts("gateway", "integration", *integrations)
     yield from _texts("gateway", "agent", *({name: f"owner {owner or 'nobody'}" for name, owner in side.agents.items()} for side in sides))  # fmt: skip
+    yield from _texts("gateway", "channel", *({name: _channel(each) for name, each in side.notify.items()} for side in sides))  # fmt: skip
     if old.gateway.zone != new.gateway.zone:
         yield Difference("gateway", "time zone", old.gateway.zone, new.gateway.zone)
 
@@ -353,6 +355,13 @@ def _integration(found: Integration) -> str:
     """What it says; secrets are references, and only those stand here."""
     said = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "name"}
     return "; ".join(f"{name} {each}" for name, each in said.items() if each)
+
+
+def _channel(found: ChannelEntry) -> str:
+    """What it says; secrets are references, and only those stand here."""
+    said = {**found.values, **{name: ", ".join(each) for name, each in found.lists.items() if each}}
+    parts = (f"{name} {each}" for name, each in said.items())
+    return "; ".join([f"kind {found.kind}", f"about {', '.join(found.about)}", *parts])
 
 
 def _workflows(old: PolicySet, new: PolicySet) -> Iterator[Difference]:

@@ -8,6 +8,10 @@ SELECT * FROM accounts WHERE customer_id = :customer_id;
 INSERT INTO accounts (id, customer_id, email, plan, status, created_at, updated_at)
 VALUES (:id, :customer_id, :email, :plan, 'pending', :at, :at);
 
+-- name: seed_account
+INSERT INTO accounts (id, customer_id, email, plan, status, created_at, updated_at)
+VALUES (:id, :customer_id, :email, :plan, :status, :at, :at);
+
 -- name: set_account_status  (whoever read this version, or nobody)
 UPDATE accounts SET status = :status, version = version + 1, updated_at = :at WHERE id = :id AND version = :version;
 

@@ -45,6 +45,9 @@ def _fill(tx: Transaction, world: World) -> None:
         )
     for lead in world.leads:
         _add(tx, "lead", _without(asdict(lead), "created_at"), stamp(lead.created_at))
+    for account in world.accounts:
+        values = _only(asdict(account), "id customer_id email plan status")
+        tx.run("seed_account", **values, at=stamp(account.created_at))
     for case in world.lead_cases:
         _changed(tx, case.subject_id, stamp(case.done_at), case.person, None, case.decision)
         if case.corrected_at:

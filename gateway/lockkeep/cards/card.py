@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from lockkeep.cards.quoted import is_cut, quoted
 from lockkeep.ledger import approvals, calls
 from lockkeep.model import Amount, Json, Person, moment
 from lockkeep.policy.conditions.runtime import Money
 from lockkeep.store import Row, Tx
-from lockkeep.surface.quoted import quoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class Card:
     requester: str
     agent: str
     host: str
+    run: str
     facts: tuple[tuple[str, str], ...]
     votes: tuple[str, ...]
     waits_for: tuple[str, ...]
@@ -35,6 +36,7 @@ class Card:
     expires_at: datetime
     bound: str
     may: tuple[str, ...]  # what this person may do: approve, deny, confirm
+    cut: bool = False  # some text from outside is longer than what is shown of it
     note: str = ""
 
 
@@ -48,6 +50,8 @@ def card(
         raise LookupError(row["call"])
     demands = calls.demands_of(row)
     cast = tx.all("votes_of", approval=row["id"])
+    sent: Mapping[str, Json] = json.loads(payload["sent"] or payload["arguments"])
+    facts: Mapping[str, Json] = json.loads(payload["facts"] or "{}").get("shown", {})
     return Card(
         id=row["id"],
         state=row["state"],
@@ -55,13 +59,14 @@ def card(
         risk=call["risk"],
         amount=_amount(call),
         subject=quoted(call["subject"] or ""),
-        arguments=_pairs(payload["sent"] or payload["arguments"]),
+        arguments=_pairs(sent),
         rules=tuple(demand.rule for demand in demands),
         reason=quoted(row["reason"]),
         requester=quoted(row["requester"]),
         agent=quoted(row["agent"]),
         host=quoted(call["host"]),
-        facts=_pairs(json.dumps(json.loads(payload["facts"] or "{}").get("shown", {}))),
+        run=quoted(call["run"] or ""),
+        facts=_pairs(facts),
         votes=tuple(
             f"{vote['person']}: {vote['decision']}{': ' + quoted(vote['reason']) if vote['reason'] else ''}"
             for vote in cast
@@ -71,6 +76,11 @@ def card(
         expires_at=moment(row["expires_at"]),
         bound=row["bound"],
         may=_may(row, person, people, owner, {vote["person"] for vote in cast}),
+        cut=any(
+            map(
+                is_cut, (row["reason"], call["subject"] or "", *sent, *sent.values(), *facts, *facts.values())
+            )
+        ),
         note=quoted(row["note"] or ""),
     )
 
@@ -91,8 +101,7 @@ def _may(
     return ("approve", "deny") if row["state"] == "pending" and person.id not in voted else ("deny",)
 
 
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    found: Mapping[str, Json] = json.loads(text)
+def _pairs(found: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
     return tuple((quoted(name), quoted(value)) for name, value in found.items())
 
 
