@@ -17,7 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolRequest, CallToolRequestParams, CallToolResult, RequestParamsMeta
 
 from lockkeep.app import Gateway, random_id, running, utc_now
-from lockkeep.ledger import approvals, audit, callers, generations, switches
+from lockkeep.ledger import approvals, audit, callers, generations, outbox, switches
 from lockkeep.ledger.approvals import Refusal, Voted
 from lockkeep.model import Switch, is_object
 from lockkeep.policy.bundle import load
@@ -189,6 +189,10 @@ class House:
 
     def audit(self) -> list[dict[str, Any]]:
         return [json.loads(row["record"]) for row in self.store.read.all("audit_from", seq=1, count=100_000)]
+
+    def troubles(self) -> list[str]:
+        """What `lockkeep status` says of the channels."""
+        return outbox.troubles(self.store.read, self.clock())
 
     def sound(self) -> bool:
         rows = self.store.read.all("audit_from", seq=1, count=100_000)

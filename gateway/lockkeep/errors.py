@@ -32,6 +32,16 @@ class AlreadyServing(LockkeepError):
     """Another gateway serves this data folder. Stop it first, or give this one its own LOCKKEEP_DATA."""
 
 
+class RestoreUnfinished(LockkeepError):
+    """A restore was cut off half-way. Run `lockkeep restore` again with the same backup."""
+
+
+class BadBackup(LockkeepError):
+    """The backup cannot be used."""
+
+    detail_says_it = True
+
+
 class BadPolicySet(LockkeepError):
     """The policy files do not load. Run `lockkeep policy check`; the last good set stays."""
 

@@ -21,7 +21,7 @@ CallState = Literal[
     "expired", "cancelled", "undone",
 ]  # fmt: skip
 ApprovalState = Literal[
-    "pending", "approved", "denied", "expired", "cancelled", "superseded", "void", "consumed"
+    "pending", "approved", "denied", "expired", "cancelled", "superseded", "void", "consumed", "revoked"
 ]
 SwitchMode = Literal["pause", "kill"]
 
@@ -129,6 +129,7 @@ class Request:
     step: str | None = None
     agreed: str | None = None  # the approval this request comes from
     undo_of: str | None = None  # the call it takes back: a person's own request, never a host's
+    edited: str | None = None  # who changed the parked call that this one takes the place of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +159,7 @@ class ToolCall:
     step: str | None = None
     agreed: str | None = None
     undo_of: str | None = None
+    edited: str | None = None
     unresolved: Deny | None = None  # what prepare could not resolve; the arguments gate says it
 
     @property
@@ -344,6 +346,7 @@ class Succeeded:
     deduplicated: bool = False
     rule: str | None = None  # that keeps the answer back
     flags: tuple[str, ...] = ()  # rules that want people to look at it
+    edited: str = ""  # what an approver changed before they let it pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +377,7 @@ class Pending:
     expires_at: datetime
     confirm: bool = False
     rules: tuple[str, ...] = ()
+    edited: str = ""  # what an approver changed: others are asked about the call as it is now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -429,11 +433,12 @@ class Person:
     roles: frozenset[str]
     accounts: tuple[str, ...] = ()
     manager: str | None = None
+    lent: frozenset[str] = frozenset()  # seats of others they sit on for now
 
     @property
     def seats(self) -> frozenset[str]:
         """What a demand may name to mean this person: a group, or the person alone."""
-        return self.groups | {f"user:{self.id}"}
+        return self.groups | {f"user:{self.id}"} | self.lent
 
 
 Tools = Mapping[str, Tool]

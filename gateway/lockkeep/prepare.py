@@ -98,6 +98,7 @@ def prepare(request: Request, known: Known) -> ToolCall:
         step=request.step,
         agreed=request.agreed,
         undo_of=request.undo_of,
+        edited=request.edited,
         unresolved=unresolved or fault,
     )
 
@@ -130,7 +131,7 @@ def _unknown(request: Request, known: Known, arguments: Arguments, unresolved: D
         id=request.id, tool=name, exported=name, operation=name, integration="", risk="irreversible", pin="",
         arguments=arguments, user=request.user, agent=request.agent, host=request.host, roles=known.roles, at=request.at,
         asked=_asked(name, arguments, request), generation=known.generation, run=request.run, step=request.step,
-        agreed=request.agreed, undo_of=request.undo_of, unresolved=unresolved or known.no_rules or deny,
+        agreed=request.agreed, undo_of=request.undo_of, edited=request.edited, unresolved=unresolved or known.no_rules or deny,
     )  # fmt: skip
 
 

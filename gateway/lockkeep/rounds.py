@@ -8,10 +8,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from lockkeep.errors import IntegrationDown
-from lockkeep.ledger import Ledger, calls, switches
+from lockkeep.ledger import Ledger, calls, edits, switches
 from lockkeep.model import Outcome, Pending, Request, Tool
 from lockkeep.policy.inforce import InForce
-from lockkeep.store import Row
+from lockkeep.store import Row, Tx
 
 logger = logging.getLogger(__name__)
 TICK = 0.1  # seconds between two looks at what the command line, or any other process, wrote
@@ -53,6 +53,7 @@ class Rounds:
                 (SLOW, self.hold_queues),
                 (SECOND, self.send_heads),
                 (TICK, self.undo),
+                (TICK, self.run_edited),
             ):
                 rounds.start_soon(_every, seconds, work)
 
@@ -105,6 +106,35 @@ class Rounds:
             logger.exception("agreed call %s could not be run", call["id"])
         finally:
             self._running.discard(approval)
+
+    async def run_edited(self) -> None:
+        """What an approver changed is another call, decided anew; one that was being decided at a crash is so again."""
+        read = self.ledger.store.read
+        for row in read.all("edits_open"):
+            if row["successor"] in self._running:
+                continue
+            self._running.add(row["successor"])
+            self.tasks.start_soon(self._edited, row)
+
+    async def _edited(self, row: Row) -> None:
+        try:
+            outcome = self.ledger.outcome(row["successor"])  # decided already, before a crash
+            request = edits.to_run(self.ledger.store.read, row, self.ledger.clock())
+            if outcome is None and request is not None:
+                outcome = await self.decide(request)
+            own: str | None = getattr(outcome, "call", None)  # an equal call may have come first
+
+            def done(tx: Tx) -> None:
+                tx.run("edit_done", successor=row["successor"])
+                if own != row["successor"]:
+                    tx.run("call_succeeded_by", id=row["call"], successor=own)
+
+            await self.ledger.store.write(done)
+            self.ledger.events.settled(row["call"])
+        except Exception:
+            logger.exception("edited call %s could not be run", row["successor"])
+        finally:
+            self._running.discard(row["successor"])
 
     async def wake_waiters(self) -> None:
         """Something was written, perhaps by another process: whoever waits looks for itself."""

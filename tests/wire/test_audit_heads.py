@@ -17,7 +17,7 @@ import pytest
 from crash.command import lockkeep
 from crash.place import LIMIT, Launcher, Place
 from house import House, house
-from lockkeep.heads import Heads, outside
+from lockkeep.heads import outside
 from lockkeep.ledger import audit, heads
 from lockkeep.ledger.chain import Mark
 from lockkeep.ledger.heads import Head
@@ -207,7 +207,16 @@ def test_an_export_is_checked_offline_against_heads_and_key(place: Place) -> Non
 
     def checked() -> tuple[int, list[str]]:
         ran = lockkeep(
-            nowhere, "audit", "verify", "--export", str(export), "--head", str(out), "--key", str(key), "--json"
+            nowhere,
+            "audit",
+            "verify",
+            "--export",
+            str(export),
+            "--head",
+            str(out),
+            "--key",
+            str(key),
+            "--json",
         )
         return ran.code, [each["kind"] for each in ran.data["tampering"]]
 
@@ -319,5 +328,3 @@ def running_in_thread(server: socketserver.BaseServer) -> Generator[None]:
     yield
     server.shutdown()
     thread.join()
-
-

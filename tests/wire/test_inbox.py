@@ -432,7 +432,7 @@ async def test_what_waits_stays_in_the_inbox_however_much_was_decided_since(tmp_
                     "requester",
                     "agent",
                     "tool",
-                    "demands",
+                    "demands", "editor",
                     "reason",
                     "at",
                     "expires_at",
@@ -515,7 +515,7 @@ HOSTILE = {
     "{{ 7 * 7 }}{% raw %}": "{{ 7 * 7 }}{% raw %}",
     "a\x1b[31m\nb": "a⟨U+001B⟩[31m⟨U+000A⟩b",
     "javascript:alert(1)": "javascript:alert(1)",
-    "x" * BIG: f"{'x' * 500}… ({BIG} characters)",
+    "x" * BIG: f"{'x' * 500}… ({BIG} characters, sha256 ",
 }
 
 

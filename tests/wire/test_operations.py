@@ -153,7 +153,10 @@ async def test_what_a_block_says_of_answers_stays_with_its_operation(tmp_path: P
 
 # -- a wide tool of another vendor, under our own names ---------------------------------------------------------------
 
-AMOUNT = {"minor": "args.objects[0].properties.amount_minor", "currency": "args.objects[0].properties.currency"}
+AMOUNT = {
+    "minor": "args.objects[0].properties.amount_minor",
+    "currency": "args.objects[0].properties.currency",
+}
 VENDOR = Tool(
     name="bulk",
     description="Manage objects.",
@@ -168,7 +171,11 @@ VENDOR = Tool(
                         "id": TEXT,
                         "properties": {
                             "type": "object",
-                            "properties": {"amount_minor": {"type": "integer"}, "currency": TEXT, "stage": TEXT},
+                            "properties": {
+                                "amount_minor": {"type": "integer"},
+                                "currency": TEXT,
+                                "stage": TEXT,
+                            },
                         },
                     },
                 },

@@ -1,90 +1,13 @@
 """What was done is taken back by a person's own governed call, or it is said exactly why not (P9)."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
-from mcp.server import Server
-from tests.crash.command import Ran, command
+from tests.crash.command import command
 
-from house import House, house, said
-from lockkeep_servers.crm.server import SERVICE
-
-GATEWAY = """\
-api: lockkeep/v1
-gateway: house
-integrations:
-  crm: {in_process: true}
-agents:
-  robot: {owner: olga}
-"""
-RULES = """\
-api: lockkeep/v1
-policy: desk
-owner: lead
-applies_to: {agents: [robot]}
-tools:
-  "crm.*":
-    allow: anyone
-"""
-LEAD = {"email": "ana@larch.example", "name": "Ana", "company": "Larch", "country": "DE", "source": "web"}
-
-
-def crm(folder: Path) -> Any:
-    def build(_name: str) -> Any:
-        def made(_: Mapping[str, str]) -> Server[None]:
-            return SERVICE.build({"LOCKKEEP_CRM_DATA": str(folder)})
-
-        return made
-
-    return build
-
-
-class Desk:
-    """A house with the real CRM, one lead in it, and a command line beside it."""
-
-    def __init__(self, home: House, folder: Path, lead: str) -> None:
-        self.home, self.folder, self.lead = home, folder, lead
-
-    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        return said(await self.home.call(f"crm.{tool}", arguments))
-
-    async def record(self) -> dict[str, Any]:
-        return (await self.call("get", kind="lead", id=self.lead))["record"]
-
-    async def update(self, **changes: Any) -> str:
-        """The id of the gateway's call."""
-        await self.call("update", kind="lead", id=self.lead, changes=changes)
-        return self.newest()
-
-    def newest(self) -> str:
-        rows = self.home.store.read.all(
-            "calls_list", state=None, tool="crm.update", agent=None, user=None, count=1
-        )
-        return rows[0]["id"]
-
-    async def lockkeep(self, *words: str, by: str = "bo") -> Ran:
-        token = await self.home.token(by, None)
-        environ = {"LOCKKEEP_DATA": str(self.folder / "data"), "LOCKKEEP_TOKEN": token, "PATH": ""}
-        return await command(environ, *words)
-
-    def state(self, call: str) -> str:
-        row = self.home.store.read.one("call_get", id=call)
-        assert row is not None
-        return row["state"]
-
-
-async def desk(home: House, folder: Path) -> Desk:
-    made = said(await home.call("crm.upsert_lead", LEAD))
-    assert "id" in made, made
-    return Desk(home, folder, made["id"])
-
-
-def house_of(folder: Path, rules: str = RULES) -> Any:
-    return house(folder, servers=crm(folder / "crm"), gateway=GATEWAY, rules=rules)
+from undo_desk import RULES, desk, house_of
 
 
 @pytest.mark.promise("P9")

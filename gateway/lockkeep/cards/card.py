@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from lockkeep.cards.quoted import is_cut, quoted
-from lockkeep.ledger import approvals, calls
+from lockkeep.ledger import approvals, calls, delegations
 from lockkeep.model import Amount, Json, Person, moment
 from lockkeep.policy.conditions.runtime import Money
 from lockkeep.store import Row, Tx
@@ -41,10 +41,11 @@ class Card:
 
 
 def card(
-    tx: Tx, approval: str, person: Person | None, people: Mapping[str, Person], owner: str | None
-) -> Card:
+    tx: Tx, approval: str, person: Person | None, people: Mapping[str, Person], owner: str | None, now: datetime | None = None
+) -> Card:  # fmt: skip
     """The card of this approval for this person; NotFound if there is none."""
-    row = approvals.find(tx, approval)
+    row, now = approvals.find(tx, approval), now or datetime.now(UTC)
+    people = delegations.seated(tx, people, now)
     call, payload = tx.one("call_get", id=row["call"]), tx.one("payload_get", call=row["call"])
     if call is None or payload is None:
         raise LookupError(row["call"])
@@ -71,7 +72,7 @@ def card(
             f"{vote['person']}: {vote['decision']}{': ' + quoted(vote['reason']) if vote['reason'] else ''}"
             for vote in cast
         ),
-        waits_for=approvals.waits_for(tx, row, people) if row["state"] == "pending" else (),
+        waits_for=approvals.waits_for(tx, row, people, now) if row["state"] == "pending" else (),
         asked_at=moment(row["at"]),
         expires_at=moment(row["expires_at"]),
         bound=row["bound"],
@@ -96,7 +97,9 @@ def _may(
         asks = any(demand.confirm for demand in demands) and person.id not in voted
         confirms = asks and row["state"] == "pending"
         return ("confirm", "deny") if confirms else ("deny",)
-    if person.id == owner or person.id not in approvals.eligible(demands, people, frozenset()):
+    if person.id in (owner, row["editor"]) or person.id not in approvals.eligible(
+        demands, people, frozenset()
+    ):
         return ()
     return ("approve", "deny") if row["state"] == "pending" and person.id not in voted else ("deny",)
 

@@ -1,5 +1,6 @@
 """`lockkeep approvals`: what waits for people, and deciding it."""
 
+import json
 import time
 from typing import Annotated
 
@@ -8,12 +9,15 @@ from rich.live import Live
 from rich.table import Table
 
 from lockkeep.cards.card import card
-from lockkeep.cli.here import Here, here, utc_now
+from lockkeep.cli.here import Here, here, random_id, utc_now
 from lockkeep.cli.show import AsJson, data, fail, fields, rows, say, terminal, when
-from lockkeep.errors import NotAllowed
-from lockkeep.ledger import approvals, calls
-from lockkeep.ledger.approvals import Decision, Refusal
+from lockkeep.errors import BadSetting, NotAllowed
+from lockkeep.ledger import approvals, calls, edits
+from lockkeep.ledger.approvals import Decision, Refusal, Voted
 from lockkeep.model import ApprovalState, Json, Person
+from lockkeep.policy.conditions.runtime import Money
+from lockkeep.policy.files.constants import amount
+from lockkeep.policy.positions import Place, Problems, Text
 from lockkeep.store import Row
 
 app = typer.Typer(help="What waits for people, and deciding it.", no_args_is_help=True)
@@ -72,6 +76,63 @@ def confirm(approval: Id, digest: Digest, reason: Reason = "", as_json: AsJson =
 
 
 @app.command()
+def withdraw(approval: Id, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Take your own yes back, as long as the call has not run."""
+    with here() as place:
+        person = _person(place)
+        row = approvals.find(place.store.read, approval)
+        said = place.store.write_now(
+            lambda tx: approvals.withdraw(tx, row["id"], person, reason=reason, now=utc_now())
+        )
+        _tell(row, said, as_json)
+
+
+@app.command()
+def revoke(approval: Id, reason: Reason, as_json: AsJson = False) -> None:
+    """Call off what waits for people or was agreed to, as long as the call has not run. Needs the duty `kill`."""
+    with here() as place:
+        author = place.author("kill")
+        row = approvals.find(place.store.read, approval)
+        said = place.store.write_now(
+            lambda tx: approvals.revoke(tx, row["id"], author, reason=reason, now=utc_now())
+        )
+        _tell(row, said, as_json)
+
+
+@app.command()
+def edit(
+    approval: Id,
+    digest: Digest,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="NAME=VALUE, as in amount='50 EUR'. Several may stand.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Change what the rules let an approver change. Another call takes its place, decided anew; you do not vote on it."""
+    with here() as place:
+        person = _person(place)
+        row = approvals.find(place.store.read, approval)
+        owner = place.rules.gateway.agents.get(row["agent"]) if place.rules else None
+        changes, successor = dict(map(_change, set_)), random_id("call")
+        said = place.store.write_now(
+            lambda tx: edits.edit(
+                tx, row["id"], person, changes, successor=successor, shown=digest, now=utc_now(), people=place.people.persons,
+                owner=owner,
+            )
+        )  # fmt: skip
+        if isinstance(said, Refusal):
+            fail(f"nothing was changed: {said.reason}")
+            raise typer.Exit(1)
+        shown: dict[str, Json] = {
+            "id": row["id"],
+            "state": "superseded",
+            "call": said.successor,
+            "said": said.said,
+        }
+        fields(shown, as_json)
+
+
+@app.command()
 def deny(approval: Id, reason: Reason, digest: Digest = "", as_json: AsJson = False) -> None:
     """Say no. One no ends it."""
     _vote(approval, "deny", digest, reason, as_json)
@@ -101,7 +162,9 @@ def _table(place: Here) -> Table:
 
 def _line(place: Here, row: Row) -> dict[str, Json]:
     waits = (
-        approvals.waits_for(place.store.read, row, place.people.persons) if row["state"] == "pending" else ()
+        approvals.waits_for(place.store.read, row, place.people.persons, utc_now())
+        if row["state"] == "pending"
+        else ()
     )
     found = {name: row[name] for name in COLUMNS if name not in ("waits_for", "expires_at")}
     return {**found, "waits_for": ", ".join(waits), "expires_at": when(row["expires_at"])}
@@ -113,6 +176,36 @@ def _voter(place: Here) -> tuple[Person | None, str]:
         return place.person(), ""
     except NotAllowed as error:
         return None, str(error)
+
+
+def _person(place: Here) -> Person:
+    person = place.person()
+    if person is None:
+        raise NotAllowed(
+            "this needs your own token: set LOCKKEEP_TOKEN, or LOCKKEEP_TOKEN_FILE to a file of mode 600"
+        )
+    return person
+
+
+def _change(text: str) -> tuple[str, Json]:
+    """`amount=50 EUR` is what stands behind it; other values are JSON, or text."""
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise BadSetting(f"--set '{text}' is no NAME=VALUE")
+    money = amount(Text(Place("--set", 1, 1), value, value), Problems())
+    if isinstance(money, Money):
+        return f"{name.strip()}_minor", int(money.minor)
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value
+
+
+def _tell(row: Row, said: Voted | Refusal, as_json: bool) -> None:
+    if isinstance(said, Refusal):
+        fail(f"nothing was changed: {said.reason}")
+        raise typer.Exit(1)
+    fields({"id": row["id"], "tool": row["tool"], "state": said.state}, as_json)
 
 
 def _vote(approval: str, decision: Decision, digest: str, reason: str, as_json: bool) -> None:

@@ -9,14 +9,18 @@ from lockkeep.cli import (
     activation,
     approvals,
     audit,
+    backup,
     callers,
     calls,
     catalog,
+    delegations,
+    evidence,
     explain,
     exporting,
     linting,
     meaning,
     replay,
+    retention,
     serve,
     start,
     suggest,
@@ -60,6 +64,9 @@ activation.app.command("explain")(explain.explain)
 activation.app.command("replay")(replay.replay)
 activation.app.command("suggest")(suggest.suggest)
 app.add_typer(activation.app, name="policy")
+approvals.app.command("delegate")(delegations.delegate)
+approvals.app.command("undelegate")(delegations.undelegate)
+approvals.app.command("delegations")(delegations.list_delegations)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(calls.app, name="calls")
 app.add_typer(undo.app, name="undo")
@@ -70,7 +77,12 @@ app.add_typer(callers.people, name="people")
 app.add_typer(callers.token, name="token")
 app.add_typer(callers.console, name="console")
 audit.app.command("export")(exporting.export)
+audit.app.command("prune")(retention.prune)
+audit.app.command("forget")(retention.forget)
+audit.app.command("evidence")(evidence.evidence)
 app.add_typer(audit.app, name="audit")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("server", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     serve.server
 )

@@ -17,6 +17,7 @@ from lockkeep.policy.files.people import People
 from lockkeep.policy.inforce import InForce
 from lockkeep.settings import Settings, from_environment
 from lockkeep.store import Store
+from lockkeep.store.folder import whole
 
 
 def utc_now() -> datetime:
@@ -83,6 +84,7 @@ class Here:
 def here(*, must_exist: bool = True) -> Generator[Here]:
     """The store of this folder, beside a running gateway or without one."""
     settings = from_environment()
+    whole(settings.data)
     if must_exist and not settings.store.exists():
         raise NotFound(f"there is no ledger in {settings.data}; run `lockkeep init`, or set LOCKKEEP_DATA")
     store = Store(settings.store)

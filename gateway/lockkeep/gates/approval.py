@@ -30,7 +30,7 @@ async def approval(
             and same
             and row["state"] == "approved"
             and _covers(row, wanted)
-            and not approvals.waits_for(store.read, row, people)
+            and not approvals.waits_for(store.read, row, people, call.at)
         ):
             return Allow(arguments)
     return asked(call, RequireApproval(wanted, arguments), current)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from lockkeep.errors import NotFound
-from lockkeep.ledger import audit, calls, limits, outbox
+from lockkeep.ledger import audit, calls, delegations, limits, outbox
 from lockkeep.model import Demand, Deny, Person, moment, stamp
 from lockkeep.store import Row, Tx
 
@@ -91,11 +91,11 @@ def too_many(tx: Tx, agent: str, now: datetime) -> Deny | None:
 
 
 def ask(tx: Tx, approval: str, call: str, *, bound: str, requester: str, agent: str, tool: str,
-        demands: Sequence[Demand], now: datetime) -> None:  # fmt: skip
+        demands: Sequence[Demand], now: datetime, editor: str | None = None) -> None:  # fmt: skip
     """People are asked; the shortest wish decides how long."""
     tx.run(
         "approval_insert",
-        id=approval, call=call, bound=bound, requester=requester, agent=agent, tool=tool,
+        id=approval, call=call, bound=bound, requester=requester, agent=agent, tool=tool, editor=editor,
         demands=json.dumps([asdict(demand) for demand in demands]), reason=reason_of(demands), at=stamp(now),
         expires_at=min(demand.ends or stamp(now + timedelta(seconds=demand.expires)) for demand in demands),
     )  # fmt: skip
@@ -120,7 +120,7 @@ def find(tx: Tx, prefix: str) -> Row:
 def vote(tx: Tx, approval: str, person: Person | None, decision: Decision, *, shown: str, reason: str, channel: str,
          now: datetime, people: People, owner: str | None) -> Voted | Refusal:  # fmt: skip
     """One person's word on exactly what was shown. A refused vote is on the record, too."""
-    row = find(tx, approval)
+    row, people = find(tx, approval), delegations.seated(tx, people, now)
     refusal = _refused(tx, row, person, decision, shown, now, people, owner) or _wordless(
         row, decision, reason
     )
@@ -173,18 +173,31 @@ def _refused(tx: Tx, row: Row, person: Person | None, decision: Decision, shown:
             return Refusal("only the requester confirms, and only where the rule asks for it")
     elif person.id == row["requester"] and decision == "deny":
         pass  # whoever asked may call it off
-    elif person.id in (row["requester"], owner):
-        return Refusal("nobody agrees to their own call, nor to one of their own agent")
-    elif person.id not in eligible(demands, people, frozenset()):
-        return Refusal("you are in none of the groups that are asked")
+    elif no := barred(tx, row, person, now, people, owner):
+        return Refusal(no)
     earlier = {
-        cast["decision"] for cast in tx.all("votes_of", approval=row["id"]) if cast["person"] == person.id
+        cast["decision"]
+        for cast in tx.all("votes_of", approval=row["id"])
+        if cast["person"] == person.id and cast["decision"] != "withdrawn"
     }
     if earlier and (
         decision != "deny" or "deny" in earlier
     ):  # a no may follow a yes, until the call is claimed
         return Refusal("you have voted already", conflict=True)
     return None
+
+
+def barred(tx: Tx, row: Row, person: Person, now: datetime, people: People, owner: str | None) -> str:
+    """Why this person does not decide about this call, whatever they were shown; empty if they may. `people` are seated."""
+    if person.id in (row["requester"], owner):
+        return "nobody agrees to their own call, nor to one of their own agent"
+    if person.id == row["editor"]:
+        return "you changed this call yourself, so others agree to it"
+    if person.id in delegations.stand_ins(tx, (row["requester"], owner, row["editor"]), now):
+        return "you stand in for somebody who may not agree to this call"
+    if person.id not in eligible(calls.demands_of(row), people, frozenset()):
+        return "you are in none of the groups that are asked"
+    return ""
 
 
 def _denied(tx: Tx, row: Row, person: str, reason: str, now: datetime) -> Voted:
@@ -210,7 +223,7 @@ def _denied(tx: Tx, row: Row, person: str, reason: str, now: datetime) -> Voted:
 
 
 def _agreed(tx: Tx, row: Row, people: People, now: datetime) -> Voted:
-    waits = waits_for(tx, row, people)
+    waits = waits_for(tx, row, people, now)
     if waits:
         return Voted("pending", waits)
     if tx.run("approval_agree", id=row["id"], at=stamp(now), use_by=stamp(now + USE_WITHIN)):
@@ -219,8 +232,49 @@ def _agreed(tx: Tx, row: Row, people: People, now: datetime) -> Voted:
     return Voted("approved")
 
 
-def waits_for(tx: Tx, row: Row, people: People) -> tuple[str, ...]:
-    """What is still missing, with groups as they are now."""
+def withdraw(tx: Tx, approval: str, person: Person | None, *, reason: str, now: datetime) -> Voted | Refusal:
+    """A yes is taken back, until the call is claimed. After enough people had agreed, that ends it."""
+    row = find(tx, approval)
+    own = [
+        cast["decision"]
+        for cast in tx.all("votes_of", approval=row["id"])
+        if person and cast["person"] == person.id
+    ]
+    if person is None or not own or own[0] not in ("approve", "confirm"):
+        return Refusal("there is no yes of yours to take back")
+    if row["state"] not in ("pending", "approved"):
+        return Refusal(f"it is already {row['state']}", conflict=True)
+    tx.run(
+        "vote_cast", approval=row["id"], person=person.id, decision="withdrawn", bound=row["bound"], reason=reason,
+        channel="cli", at=stamp(now),
+    )  # fmt: skip
+    audit.append(
+        tx, "approval.withdrawn", now, call=row["call"], approval=row["id"], person=person.id, reason=reason
+    )
+    if row["state"] == "approved":
+        return _revoked(tx, row, f"{person.id} took their yes back: {reason or 'no reason was given.'}", now)
+    return Voted("pending")
+
+
+def revoke(tx: Tx, approval: str, by: str, *, reason: str, now: datetime) -> Voted | Refusal:
+    """What waits for people, or was agreed to and has not run yet, is called off."""
+    row = find(tx, approval)
+    if row["state"] not in ("pending", "approved"):
+        return Refusal(f"it is already {row['state']}", conflict=True)
+    return _revoked(tx, row, f"{by} called it off: {reason or 'no reason was given.'}", now)
+
+
+def _revoked(tx: Tx, row: Row, why: str, now: datetime) -> Voted:
+    if tx.run("approval_end", id=row["id"], state="revoked", at=stamp(now), note=why):
+        audit.append(tx, "approval.revoked", now, call=row["call"], approval=row["id"], reason=why)
+        outbox.announce(tx, "approval.decided", row["id"], now)
+        end_parked(tx, row["call"], "cancelled", why, now)
+    return Voted("revoked")
+
+
+def waits_for(tx: Tx, row: Row, people: People, now: datetime) -> tuple[str, ...]:
+    """What is still missing, with groups and seats as they are now."""
+    people = delegations.seated(tx, people, now)
     cast = tx.all("votes_of", approval=row["id"])
     agreed = [entry["person"] for entry in cast if entry["decision"] == "approve"]
     confirmed = any(entry["decision"] == "confirm" for entry in cast)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 from lockkeep.errors import NotFound
@@ -54,7 +54,16 @@ def earlier(tx: Tx, call: ToolCall) -> Row | None:
 
 
 def recorded(tx: Tx, row: Row) -> Outcome:
-    """What the ledger knows of a call, as an outcome."""
+    """What the ledger knows of a call, as an outcome; of one that was edited, what became of its successor."""
+    if row["successor"] is not None:
+        successor = tx.one("call_get", id=row["successor"])  # its gates are about to speak, if there is none yet
+        return recorded(tx, successor) if successor else Unknown(call=row["id"], executing=True)
+    outcome = _recorded(tx, row)
+    edit = tx.one("edit_of", successor=row["id"]) if isinstance(outcome, Succeeded | Pending) else None
+    return replace(outcome, edited=edit["said"]) if edit and isinstance(outcome, Succeeded | Pending) else outcome
+
+
+def _recorded(tx: Tx, row: Row) -> Outcome:
     state: CallState = row["state"]
     if state == "succeeded":
         return Succeeded(

@@ -81,7 +81,7 @@ def walked(records: Iterable[Record], marks: Sequence[Mark] = (), *, part: bool 
     walk = Walk({mark.size for mark in marks})
     for seq, stored, text in records:
         walk.step(seq, stored, text)
-    start, gaps = _start(walk, marks, part)
+    start, gaps = _start(walk, part)
     faults = _Faults(walk.runs, *start)
     found = [*walk.edited, *faults.found]
     if not found and walk.renumbered:
@@ -221,7 +221,7 @@ class _Faults:
                 begin = index + 1
 
 
-def _start(walk: Walk, marks: Sequence[Mark], part: bool) -> tuple[tuple[int, str], list[str]]:
+def _start(walk: Walk, part: bool) -> tuple[tuple[int, str], list[str]]:
     """The number and the hash the log begins after: its very first record, or what it says was pruned."""
     begins = [run for run in walk.runs if run.first is not None]
     first = min(begins, key=lambda run: run.first or 0, default=None)
@@ -232,8 +232,7 @@ def _start(walk: Walk, marks: Sequence[Mark], part: bool) -> tuple[tuple[int, st
         if record["type"] == PRUNED and (record.get("upto"), record.get("hash")) == before:
             gap = f"declared gap: records 1 to {before[0]} were pruned at {record.get('at')} by {record.get('by')}"
             return (first.first, first.prev), [gap]
-    known = any((mark.size, mark.hash) == before for mark in marks)
-    return ((first.first, first.prev) if part or known else (1, GENESIS)), []
+    return ((first.first, first.prev) if part else (1, GENESIS)), []
 
 
 def _outside(

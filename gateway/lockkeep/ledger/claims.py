@@ -149,7 +149,7 @@ class Ledger:
             return self._as_recorded(tx, call)
         approvals.ask(
             tx, approval, call.id, bound=digest, requester=call.user, agent=call.agent, tool=call.tool,
-            demands=wish.demands, now=now,
+            demands=wish.demands, now=now, editor=call.edited,
         )  # fmt: skip
         calls.record(tx, "call.parked", now, call, findings, approval=approval, bound=digest)
         return self._as_recorded(tx, call)
@@ -356,7 +356,8 @@ def outcome_of(call: str, answer: Answer) -> Outcome:
 def _repeated(tx: Tx, call: ToolCall) -> Outcome | Deny | None:
     """What answers a repeat, or a no if its key is another call's; None if the earlier row leaves the way free."""
     row = calls.earlier(tx, call)
-    if row is None or row["state"] in calls.FREE or row["state"] in calls.ASK_AGAIN:
+    now = tx.one("call_get", id=row["successor"]) if row and row["successor"] else row
+    if row is None or (now and (now["state"] in calls.FREE or now["state"] in calls.ASK_AGAIN)):
         return None  # what was refused or did not happen holds no key: corrected arguments may use it
     same = row["asked"] == call.asked if call.key is not None else row["tool"] == call.tool
     return calls.recorded(tx, row) if same else CONFLICT

@@ -75,11 +75,17 @@ class PublicKey:
     def pem(self) -> str:
         return self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
+    def made(self, signed: bytes, signature: str) -> bool:
+        """Whether the other half signed exactly these bytes."""
+        try:
+            self.key.verify(bytes.fromhex(signature), signed)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
     def fault(self, head: Head) -> Tampering | None:
         """What is wrong with a head's signature."""
-        try:
-            self.key.verify(bytes.fromhex(head.signature), head.signed)
-        except (InvalidSignature, ValueError):
+        if not self.made(head.signed, head.signature):
             return Tampering(head.size, "signature", "the head was not signed with this key, or was changed")
         if head.installation != self.installation:
             return Tampering(head.size, "signature", f"the head is of installation {head.installation}")
@@ -211,11 +217,19 @@ def take(tx: Tx, key: Key, now: datetime) -> Kept:
     last = newest(tx, key.public.installation)
     if last is not None and (last.head.size, last.head.hash) == (size, digest):
         return last
-    head = key.sign(size, digest, stamp(now))
+    return Kept(*_inserted(tx, key.sign(size, digest, stamp(now))))
+
+
+def keep(tx: Tx, head: Head) -> Head:
+    """A head that was signed for another place than the end stands beside the others."""
+    return _inserted(tx, head)[1]
+
+
+def _inserted(tx: Tx, head: Head) -> tuple[int, Head]:
     row = tx.one(
         "head_insert", size=head.size, hash=head.hash, at=head.at, installation=head.installation, signature=head.signature
     )  # fmt: skip
-    return Kept(row["id"] if row else 0, head)
+    return (row["id"] if row else 0), head
 
 
 def _kept(row: Row) -> Kept:
@@ -223,3 +237,8 @@ def _kept(row: Row) -> Kept:
         installation=row["installation"], size=row["size"], hash=row["hash"], at=row["at"], signature=row["signature"]
     )  # fmt: skip
     return Kept(row["id"], head)
+
+
+def kept(tx: Tx) -> list[Head]:
+    """Every head that was signed here and still stands in the store."""
+    return [_kept(row).head for row in tx.all("heads_list")]

@@ -56,7 +56,7 @@ def give_up(tx: Tx, channels: Collection[str], now: datetime) -> None:
     for row in late:
         if tx.run("delivery_given_up", notice=row["notice"], channel=row["channel"]):
             audit.append(
-                tx, "notice.given_up", now, notice=row["id"], channel=row["channel"], event=row["event"], about=row["about"],
+                tx, "notice.given_up", now, notice=row["id"], channel=row["channel"], told=row["event"], about=row["about"],
                 reason=row["problem"] or "the channel is gone",
             )  # fmt: skip
 

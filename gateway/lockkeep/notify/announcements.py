@@ -74,7 +74,7 @@ class Announcements:
     async def _follow(self, tasks: TaskGroup) -> None:
         """The channels at work are those of the rules in force."""
         rules = self.in_force.current
-        wanted = rules.gateway.notify if rules is not None else {}
+        wanted = rules.gateway.notify if rules is not None else dict[str, ChannelEntry]()
         for name, each in list(self._open.items()):
             if wanted.get(name) != each.entry:
                 each.scope.cancel()

@@ -93,6 +93,7 @@ class EmailChannel:
             password = resolve(self.entry.values["password"]) if "password" in self.entry.values else None
         except BadCredential as error:
             raise Undelivered(f"password: {error}") from None
+        upgrade = None if parts.hostname in LOOPBACK else True  # None: where it is offered
         return aiosmtplib.SMTP(
             hostname=parts.hostname,
             port=self._port,
@@ -101,7 +102,7 @@ class EmailChannel:
             local_hostname=self._sender.domain,
             timeout=LIMIT,
             use_tls=implicit,
-            start_tls=not (implicit or parts.hostname in LOOPBACK),
+            start_tls=False if implicit else upgrade,
             tls_context=trusted(self.entry.values.get("ca_file")),
         )
 

@@ -2,7 +2,10 @@
 
 import hmac
 import json
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import cast
 from urllib.parse import parse_qs
 
 from lockkeep.model import Json, is_object
@@ -10,6 +13,7 @@ from lockkeep.notify.port import Press
 from lockkeep.notify.slackcard import APPROVE, DENY
 
 FRESH_S = 300  # seconds between Slack's clock and ours
+SLACK_ID = re.compile(r"[A-Z0-9]{2,20}")
 DECISIONS = {APPROVE: "approve", DENY: "deny"}
 
 
@@ -36,21 +40,26 @@ def press_of(payload: Json, envelope: str) -> Press | None:
     """The press in it, if it is one of our buttons; who pressed is told by Slack's ids, never by a name or an address."""
     if not is_object(payload) or payload.get("type") != "block_actions":
         return None
-    actions, user, team = payload.get("actions"), payload.get("user"), payload.get("team")
-    if not isinstance(actions, list) or len(actions) != 1 or not is_object(actions[0]) or not is_object(user):
+    user, team, action = payload.get("user"), payload.get("team"), _only(payload.get("actions"))
+    if action is None or not is_object(user):
         return None
-    decision = DECISIONS.get(str(actions[0].get("action_id")))
+    decision = DECISIONS.get(str(action.get("action_id")))
     here = str(team.get("id", "")) if is_object(team) else ""
     own, name = str(user.get("team_id") or here), str(user.get("id", ""))
-    if decision is None or not own or not name:
+    if decision is None or not SLACK_ID.fullmatch(own) or not SLACK_ID.fullmatch(name):
         return None
     return Press(
         envelope=envelope,
         account=f"slack:{own}/{name}",
-        value=str(actions[0].get("value", "")),
+        value=str(action.get("value", "")),
         decision=decision,
         foreign=own != here,
     )
+
+
+def _only(actions: Json) -> Mapping[str, Json] | None:
+    found = cast("Sequence[Json]", actions) if isinstance(actions, list) else ()
+    return found[0] if len(found) == 1 and is_object(found[0]) else None
 
 
 def place_of(payload: Json) -> tuple[str, str]:

@@ -88,7 +88,7 @@ class _Client(SocketModeClient):
     def hear(self, request: SocketModeRequest) -> None:
         """One envelope: handled, then confirmed. If handling fails, Slack sends it again."""
         if request.type == "interactive":
-            self._portal.call(self._heard, request.payload, request.envelope_id)
+            self._portal.call(self._heard, cast(Json, request).payload, request.envelope_id)
         self.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
 
 

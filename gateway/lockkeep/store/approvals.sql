@@ -1,6 +1,6 @@
 -- name: approval_insert
-INSERT INTO approvals (id, call, state, bound, requester, agent, tool, demands, reason, at, expires_at)
-VALUES (:id, :call, 'pending', :bound, :requester, :agent, :tool, :demands, :reason, :at, :expires_at);
+INSERT INTO approvals (id, call, state, bound, requester, agent, tool, editor, demands, reason, at, expires_at)
+VALUES (:id, :call, 'pending', :bound, :requester, :agent, :tool, :editor, :demands, :reason, :at, :expires_at);
 
 -- name: approval_get
 SELECT * FROM approvals WHERE id = :id;

@@ -27,9 +27,7 @@ def copy(source: Path, target: Path, told: Callable[[int, int], None] = lambda _
         try:
             here.execute("BEGIN")
             here.execute("SELECT 1 FROM sqlite_master").fetchone()  # from here on it sees this moment only
-            here.backup(
-                there, pages=PAGES, progress=lambda _status, left, total: told(total - left, total)
-            )
+            here.backup(there, pages=PAGES, progress=lambda _status, left, total: told(total - left, total))
             there.execute("PRAGMA journal_mode = DELETE")
         finally:
             there.close()

@@ -7,21 +7,34 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lockkeep.errors import AlreadyServing
+from lockkeep.errors import AlreadyServing, RestoreUnfinished
+
+HALF_RESTORED = ".restored"
 
 
 @contextmanager
-def served(folder: Path) -> Generator[None]:
-    """Hold the folder; a second gateway is refused with the first one's pid. The lock dies with the process."""
+def served(folder: Path, *, restoring: bool = False) -> Generator[None]:
+    """Hold the folder; a second gateway is refused with the first one's pid. The lock dies with the process.
+
+    What a restore left half done is served by nobody; another restore may begin anew.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "serve.lock").open("a+", encoding="utf-8") as lock:
         if not _locked(lock.fileno()):
             lock.seek(0)
             raise AlreadyServing(f"process {lock.read().strip() or '?'} holds {folder}")
+        if not restoring:
+            whole(folder)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def whole(folder: Path) -> None:
+    """Nothing works with a folder in which half of a backup stands."""
+    if (folder / HALF_RESTORED).exists():
+        raise RestoreUnfinished(f"{folder / HALF_RESTORED}")
 
 
 def _locked(file: int) -> bool:

@@ -24,3 +24,9 @@ SELECT * FROM proposals WHERE substr(id, 1, length(:prefix)) = :prefix LIMIT 2;
 
 -- name: proposal_agree  (guard: open)
 UPDATE proposals SET state = 'agreed' WHERE id = :id AND state = 'open';
+
+-- name: generation_at  (what was in force right before that time)
+SELECT id FROM generations WHERE at < :at ORDER BY id DESC LIMIT 1;
+
+-- name: generations_between
+SELECT id FROM generations WHERE at >= :begin AND at < :end ORDER BY id;

@@ -1,5 +1,5 @@
 -- name: head_newest
-SELECT * FROM heads WHERE installation = :installation ORDER BY id DESC LIMIT 1;
+SELECT * FROM heads WHERE installation = :installation ORDER BY size DESC, id DESC LIMIT 1;
 
 -- name: head_insert
 INSERT INTO heads (size, hash, at, installation, signature) VALUES (:size, :hash, :at, :installation, :signature)
@@ -25,3 +25,18 @@ ON CONFLICT (name) DO UPDATE SET head = :head, at = :at, failure = NULL, since =
 -- name: sink_failed
 INSERT INTO sinks (name, head, failure, since) VALUES (:name, 0, :failure, :at)
 ON CONFLICT (name) DO UPDATE SET failure = :failure, since = coalesce(since, :at);
+
+-- name: restore_end_sessions  (a browser that was signed in then is not signed in now)
+DELETE FROM sessions;
+
+-- name: restore_end_links
+DELETE FROM sign_ins;
+
+-- name: restore_stop_undoing
+UPDATE undo_plans SET state = 'stopped', ended = :at WHERE state IN ('looking', 'running');
+
+-- name: restore_forget_listening
+DELETE FROM listening;
+
+-- name: restore_approvals
+SELECT * FROM approvals WHERE state IN ('pending', 'approved') ORDER BY at;

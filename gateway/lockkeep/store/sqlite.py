@@ -164,15 +164,28 @@ class Store:
 @contextmanager
 def reading(path: Path) -> Generator[Tx]:
     """Statements on a store that cannot be written through this: nothing migrates, nothing is claimed."""
+    with _read_only(path) as db:
+        if not is_current(db):
+            raise StoreDoesNotFit(
+                "it is not of this release; `lockkeep status` brings an older one up to date"
+            )
+        yield Tx(db)
+
+
+@contextmanager
+def reading_any(path: Path) -> Generator[Tx]:
+    """The same on a store of whichever release, for statements that fit every one."""
+    with _read_only(path) as db:
+        yield Tx(db)
+
+
+@contextmanager
+def _read_only(path: Path) -> Generator[sqlite3.Connection]:
     with translated():
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
         try:
             db.row_factory = sqlite3.Row
-            if not is_current(db):
-                raise StoreDoesNotFit(
-                    "it is not of this release; `lockkeep status` brings an older one up to date"
-                )
-            yield Tx(db)
+            yield db
         finally:
             db.close()
 

@@ -60,7 +60,12 @@ def answer(outcome: Outcome, url: str) -> CallToolResult:
             return _unknown(outcome)
         case Ended():
             first = f"{outcome.state.upper()} retry={'later' if outcome.state == 'expired' else 'no'}"
-            facts = {"reason": outcome.reason, "next": "Nothing was sent. To ask again, repeat the call."}
+            next_ = (
+                "It was done, and a person took it back. Do not do it again by yourself."
+                if outcome.state == "undone"
+                else "Nothing was sent. To ask again, repeat the call."
+            )
+            facts = {"reason": outcome.reason, "next": next_}
             return told(
                 outcome.state, outcome.call, facts, f"{first}\n{outcome.reason}\n{facts['next']}", error=True
             )
@@ -116,7 +121,7 @@ def _pending(outcome: Pending, url: str) -> CallToolResult:
         "status": "pending_approval",
         "approval_id": outcome.approval,
         "call_id": outcome.call,
-        "reason": outcome.reason,
+        "reason": " ".join(filter(None, (outcome.reason, outcome.edited))),
         "rules": list(outcome.rules),
         "approvers": list(outcome.approvers),
         "expires_at": stamp(outcome.expires_at),
@@ -155,6 +160,9 @@ def _passed_on(result: Mapping[str, Json], status: str, outcome: Succeeded | Fai
     if not passed.content and passed.structured_content is not None:
         passed.content = [TextContent(text=_compact(passed.structured_content))]
     passed.meta = _meta(status, outcome.call, outcome.deduplicated)
+    if isinstance(outcome, Succeeded) and outcome.edited:
+        passed.meta[CALL]["edited"] = outcome.edited
+        passed.content = [*passed.content, TextContent(text=f"Before it ran, {outcome.edited}")]
     if outcome.flags:
         passed.meta[CALL]["flagged"] = list(outcome.flags)
     return passed

@@ -1,6 +1,7 @@
 """The one place from which a call leaves for an integration, and how the gateway itself reads."""
 
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
@@ -112,7 +113,8 @@ class Upstream:
         except IntegrationDown as down:
             return outcome.not_sent(str(down))
         key = idempotency_argument(tool)
-        asked = {**{name: value for name, value in arguments.items() if name != key}, "dry_run": True}
+        own = {key: f"rehearsal-{secrets.token_hex(10)}"} if key else {}  # some tools want one all the same
+        asked = {**arguments, **own, "dry_run": True}
         return await self._ask(connection, client, tool, asked, None, None)
 
     async def _ask(

@@ -91,12 +91,12 @@ async def test_every_entry_stands_in_exactly_one_sentence(tmp_path: Path) -> Non
         "Refused when the amount is above the payment's refundable: 'At most {the payment's refundable} can be refunded.' The agent is told: 'Refund at most that.'",
         "Refused every day 22:00 to 06:00 of the next day.",
         "Refused when the payment is disputed, only on Saturday and Sunday. [desk/billing.refund/both]",
-        "Only noted, nothing is decided by it: Until 2027-03-31, that day included: Refused on Saturday and Sunday or outside of (from Monday to Friday 08:00 to 18:00).",
+        "Only noted, nothing is decided by it: Until 2027-03-31, that day included: Refused on Saturday and Sunday or outside of the hours from Monday to Friday 08:00 to 18:00.",
         "Above 100.00 EUR one of lead must agree. They may change the amount.",
-        "Above 500.00 EUR one of lead and one of finance must agree. Before it runs, the payment's disputed is read again; if that moved, the agreement is void. They must give a reason.",
-        "When the payment's at is more than 30 days ago, 2 people of lead must agree. The request ends after 2 hours.",
+        "Above 500.00 EUR one of lead and one of finance must agree. Before it runs, the payment's disputed is read again; if that changed, the agreement is void. They must give a reason.",
+        "When the payment's \"at\" is more than 30 days ago, 2 people of lead must agree. The request ends after 2 hours.",
         "When the why is missing, one of lead or finance must agree and the person behind the agent must confirm.",
-        "When the amount is above 900.00 EUR / 1000.50 USD (high), the manager of the person behind the payment id must agree. After 4 working hours people of finance may agree, too. They may agree in Slack up to 200.00 EUR.",
+        "When the amount is above 900.00 EUR / 1000.50 USD (high), the manager of the person behind the payment id must agree. If no such person is known, one of finance must agree instead. After 4 working hours people of finance may agree, too. They may agree in Slack up to 200.00 EUR.",
         "Unless the why is known, one of lead and one of finance, 3 people in all, must agree. The request ends after 90 minutes of working time.",
         "When the payment id is one of \"a\" or \"b\", the agent stops and people of finance take over.",
         "At most 20 calls per hour for each agent. What is beyond that is refused.",
@@ -105,10 +105,10 @@ async def test_every_entry_stands_in_exactly_one_sentence(tmp_path: Path) -> Non
         "Where the amount is above 50.00 EUR, it is cut to that. [desk/billing.refund/change-amount]",
         "It can be taken back by people with the role lead within 1 hour, and one of lead must agree.",
         "Only noted, nothing is decided by it: At most 5 calls in any 7 days for each person and each tool.",
-        "At most 7 calls in any 24 hours for everybody together, all these tools together. What is beyond that is refused. They read: 'Enough'",
+        "At most 7 calls in any 24 hours for everybody together, all these tools together. What is beyond that is refused: 'Enough'",
         "Switched off: Refused unless the agent is \"desk\".",
         "The payment is what billing.payment answers for the payment id. An answer is kept for 5 seconds. If it cannot be read, one of lead must agree. [desk/read/payment]",
-        "lead answers for it. It is about calls of the agent desk. High is 900.00 EUR / 1000.50 USD. Cap is 50.00 EUR.",
+        "lead answers for it. It is about calls of the agent desk. \"High\" means 900.00 EUR / 1000.50 USD. \"Cap\" means 50.00 EUR. \"Caps\" means 5000.00 EUR.",
     ],
 )  # fmt: skip
 def test_an_entry_reads_as_it_is_meant(sentence: str) -> None:
@@ -120,24 +120,53 @@ def test_an_entry_reads_as_it_is_meant(sentence: str) -> None:
     [
         ('kind == "lead"', 'the kind is "lead"'), ('company == ""', "the company is empty"), ("100 EUR < amount", "the amount is above 100.00 EUR"),
         ("!payment.disputed", "the payment is not disputed"), ("payment.is_new", "the payment is new"), ("!dog.has_teeth", "it is not so that the dog has teeth"),
-        ("args.urgent", "the argument urgent is true"), ("urgent == false", "the urgent is not true"), ("order.placedAt < now", "the order's placed at is before now"),
-        ("order.placed_at < now - 30 days", "the order's placed at is before 30 days ago"), ("now - x <= 1 week", "the x is at most 7 days ago, or still to come"),
+        ("args.urgent", "the argument urgent is true"), ("urgent == false", "the urgent is not true"), ("order.placedAt < now", 'the order\'s "placed at" is before now'),
+        ("order.placed_at < now - 30 days", 'the order\'s "placed at" is before 30 days ago'), ("now - x <= 1 week", "the x is at most 7 days ago, or still to come"),
         ("start - now > 2 hours", "the start is more than 2 hours ahead"), ('!(kind in ["a", "b"])', 'the kind is none of "a" or "b"'),
         ("country in o.countries", "the country is among the o's countries"), ('"a" in user.roles', 'the caller\'s roles include "a"'),
         ("has(x) && x > 3 || y", "(the x is known and the x is above 3) or the y is true"), ("a && (b || c)", "the a is true and (the b is true or the c is true)"),
         ("!(a && b)", "it is not so that (the a is true and the b is true)"), ("default(n, 0) >= 24", "the n (or 0 if that is missing) is at least 24"),
         ("default(x.old, false)", "the x is old"), ("!default(x.old, false)", "(the x is not old, or this is not known)"),
-        ("default(x.old, true)", "(the x is old, or this is not known)"), ('to.like("*@acme.com")', 'the to looks like "*@acme.com"'),
+        ("default(x.old, true)", "(the x is old, or this is not known)"), ('to.like("*@acme.com")', 'the "to" looks like "*@acme.com"'),
         ("parcels.exists(p, p.hazmat)", "at least one of the parcels fits (it is hazmat)"), ("!lines.all(l, l.n > 2)", "not every one of the lines fits (its n is above 2)"),
         ("a ? b : c ? d : e", "if the a is true, then the b is true; if the c is true, then the d is true; otherwise the e is true"),
         ("n * 2 + 1 > size(t)", "(the n times 2) plus 1 is above the size of the t"), ("x == -1.5", "the x is minus 1.5"),
-        ("lower(to) == lower(a.email)", "the to in small letters is the a's email in small letters"), ("call.user.id == agent", "the id of the caller is the agent"),
-        ("amount > cap", "the amount is above 5.00 EUR (cap)"), ("xs[0] == 1", "number 1 of the xs is 1"), ("(a > b) == c", "this holds: `(a > b) == c`"),
+        ("lower(to) == lower(a.email)", 'the "to" is the a\'s email (capital letters do not matter)'), ("call.user.id == agent", "the id of the caller is the agent"),
+        ("amount > cap", "the amount is above 5.00 EUR (cap)"), ("xs[0] == 1", "the first of the xs is 1"), ("(a > b) == c", "this holds: `(a > b) == c`"),
         ("a.exists(i, i.bs.exists(j, j == i))", "this holds: `a.exists(i, i.bs.exists(j, j == i))`"), ("x  !=\n null", "the x is known"),
+        ("k in kinds", 'the k is one of "x" or "y" (kinds)'), ("!(k in kinds)", 'the k is none of "x" or "y" (kinds)'),
+        ("k in only", 'the k is "x" (only)'), ("!(k in only)", 'the k is not "x" (only)'), ("size(xs) > 0", "the number of the xs is above 0"),
+        ("xs[1] == 1", "number 2 of the xs is 1"), ('default(k, "") == "x"', 'the k (empty if that is missing) is "x"'),
+        ("lower(a) != lower(b)", "the a is not the b (capital letters do not matter)"), ('lower(a) == "x"', 'the a in small letters is "x"'),
+        ("has(x.superseded_by)", 'the x\'s "superseded by" is known'), ("has(x.by_hand)", "the x's by hand is known"),
     ],
 )  # fmt: skip
 def test_a_condition_in_words(condition: str, said: str) -> None:
-    assert Words({"cap": Money(500, "EUR")}).condition(condition) == said
+    values = {"cap": Money(500, "EUR"), "kinds": ["x", "y"], "only": ["x"]}
+    assert Words(values).condition(condition) == said
+
+
+def test_nothing_stands_below_a_line_that_fits_every_call() -> None:
+    (table,) = show.plain(rules(policy("billing.refund: {allow: anyone, ask: {from: [lead]}}")))[1]
+    assert [(row.when, row.then) for row in table.rows] == [("any call", "one of lead must agree")]
+
+
+def test_calls_of_agents_that_anyone_may_make_are_named_by_their_agents() -> None:
+    one = policy("lab.try: {allow: anyone}")
+    two = policy("lab.try: {allow: anyone}", name="other", applies="{agents: [other]}")
+    (table,) = show.plain(rules(one, two))[1]
+    assert table.rows[0].when == "all but: calls of the agent desk; calls of the agent other"
+
+
+@pytest.mark.parametrize(
+    ("asking", "said"),
+    [
+        ('from: ["person:why"]', "If no such person is known, the call is refused."),
+        ('from: ["person:why"], escalate: [{after: 1h, to: [lead]}]', "If no such person is known, one of lead must agree instead."),
+    ],
+)  # fmt: skip
+def test_whom_an_account_of_nobody_asks_is_said(asking: str, said: str) -> None:
+    assert said in page(rules(policy(f"billing.refund: {{allow: anyone, ask: {{{asking}}}}}")))
 
 
 def test_one_tool_is_shown_alone() -> None:
@@ -316,7 +345,7 @@ def atom(said: str, sample: Sample) -> bool:
         "the payment is disputed": sample.disputed, "the payment is not disputed": not sample.disputed,
         "the why is missing": sample.why is None, "the why is known": sample.why is not None,
         'the why is "x"': sample.why == "x", 'the payment id is "a"': sample.payment == "a",
-        'the payment id is one of "a" or "b"': sample.payment in "ab", "the payment's at is more than 30 days ago": sample.old,
+        'the payment id is one of "a" or "b"': sample.payment in "ab", 'the payment\'s "at" is more than 30 days ago': sample.old,
         "the amount is above the payment's refundable": sample.minor > sample.refundable,
     }  # fmt: skip
     return facts[said] if said in facts else amount(said, sample)

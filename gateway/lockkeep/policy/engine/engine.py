@@ -129,14 +129,19 @@ async def _look_up(wanted: set[tuple[str, str]], course: Course) -> None:
 
 
 def may_use(rules: ToolRules, *, user: str, agent: str, roles: frozenset[str]) -> bool:
-    """Whether a list of tools shows it to this caller: some allow fits. The call itself is the check."""
-    return any(
-        rule.kind == "allow"
-        and rule.mode == "enforce"
-        and rule.applies.to(agent, None)
-        and rule.who.fits(user, agent, roles)
-        for rule in rules.rules
-    )
+    """Whether a list of tools shows it to this caller: some allow fits, and no deny always holds.
+
+    The call itself is the check.
+    """
+    speaking = [rule for rule in rules.rules if rule.mode == "enforce" and rule.applies.to(agent, None)]
+    allowed = any(rule.kind == "allow" and rule.who.fits(user, agent, roles) for rule in speaking)
+    return allowed and not any(rule.kind == "deny" and _always(rule) for rule in speaking)
+
+
+def _always(rule: Rule) -> bool:
+    """Whether it holds for every call of the tool, at any time."""
+    timed = rule.hours or rule.until or rule.operation or rule.unless
+    return not timed and all(each.code.literal and each.code.value is True for each in rule.when)
 
 
 def _pass_a(steps: Iterable[Step], course: Course) -> list[Step]:

@@ -14,6 +14,7 @@ from lockkeep.policy.positions import Listing, Mapping, Node, Problems, Text, ne
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 AMOUNT = re.compile(r"-?[0-9]+(?:\.[0-9]+)? *[A-Za-z]+")
 HINT = "a number, a text, a list, 100 EUR, 30 days, or a table {EUR: 100, USD: 110}"
+LONG = ("args", "call", "read", "values")  # the first words of long names: never anything else
 
 
 def read(node: Node | None, problems: Problems) -> dict[str, Value]:
@@ -28,6 +29,9 @@ def read(node: Node | None, problems: Problems) -> dict[str, Value]:
         if not NAME.fullmatch(key.text):
             hint = "a-z, 0-9 and _, beginning with a letter"
             problems.add(key.place, f"'{key.text}' is no name for a value", hint)
+        elif key.text in LONG:
+            hint = f"{', '.join(LONG)} begin the long names; take another name"
+            problems.add(key.place, f"a value cannot be called '{key.text}'", hint)
         elif (one := _value(key.text, value, problems)) is not None:
             found[key.text] = one
     return found

@@ -354,7 +354,7 @@ class OneTool:
         texts = (entry.say, entry.fix)
         paths |= {tuple(hole[1].split(".")) for text in texts if text for hole in HOLE.finditer(text.text)}
         if isinstance(entry, forms.Limit):
-            paths |= {(str(entry.most),), tuple((entry.of or "amount").split("."))}
+            paths |= {(str(entry.most),), tuple((entry.of or "").split("."))}
         names = {
             path[1] if path[:1] == ("values",) and len(path) > 1 else next(iter(path), "") for path in paths
         }

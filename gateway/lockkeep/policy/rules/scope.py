@@ -9,7 +9,7 @@ from lockkeep.policy.conditions import runtime
 from lockkeep.policy.conditions.checked import Root, Run, Scope
 from lockkeep.policy.conditions.runtime import Env, FailedLookup, Value, is_array
 from lockkeep.policy.conditions.types import ANY, MONEY, TEXT, TIME, Type, of_schema
-from lockkeep.policy.files.constants import type_of
+from lockkeep.policy.files.constants import LONG, type_of
 from lockkeep.upstream.exported import exported_schema
 
 
@@ -21,7 +21,6 @@ class Projected(Protocol):
     def same_fields(self, names: Iterable[str]) -> set[str]: ...
 
 
-LONG = ("args", "call", "read", "values")  # the first words of long forms: never anything else
 USER = Type(
     "object", fields={"id": TEXT, "roles": Type("list", item=TEXT), "manager": replace(TEXT, maybe=True)}
 )

@@ -41,6 +41,8 @@ SEARCHES = {
 VERBS = ("has", "can", "needs", "wants")
 LONG = ("args", "call", "read", "values")
 OWN = {"now": "now", "user": "the caller", "result": "the answer"}
+# A name that ends so would be read as the beginning of something else.
+AFTER = ("at", "by", "for", "from", "in", "of", "on", "to", "until", "with")
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 SIMPLE, AND, OR = 0, 1, 2
 
@@ -134,14 +136,14 @@ class Words:
         if first in VERBS and rest:
             before = "" if verb == "is" else "it is not so that "
             return f"{before}{self._noun(tree.of)} {first} {rest}"
-        return f"{self._noun(tree.of)} {verb} {words(tree.name)}"
+        return f"{self._noun(tree.of)} {verb} {label(tree.name)}"
 
     def _compared(self, op: str, left: Tree, right: Tree) -> str:
         if op == "in":
             return self._among(Binary(op, left, right, 0), yes=True)
         if isinstance(left, Lit) and not isinstance(right, Lit):
             op, left, right = MIRRORED[op], right, left
-        if said := self._ago(op, left, right):
+        if said := self._ago(op, left, right) or self._any_case(op, left, right):
             return said
         subject, verb = self._noun(left), _verb(left)
         if isinstance(right, Lit) and right.kind in ("null", "text", "bool"):
@@ -154,6 +156,13 @@ class Words:
                 return self._clause(left)[0] if yes == (right.value is True) else self._not(left)[0]
         times = OF_TIMES if _is_time(left) or _is_time(right) else IS
         return f"{subject} {verb} {times[op]}{self._noun(right)}"
+
+    def _any_case(self, op: str, left: Tree, right: Tree) -> str | None:
+        """`lower(a) == lower(b)`."""
+        if op not in ("==", "!=") or not (_is_lower(left) and _is_lower(right)):
+            return None
+        one, other = cast("Call", left).args[0], cast("Call", right).args[0]
+        return f"{self._noun(one)} {_verb(one)} {IS[op]}{self._noun(other)} (capital letters do not matter)"
 
     def _ago(self, op: str, left: Tree, right: Tree) -> str | None:
         """`now - x > 30 days`: x is more than 30 days ago."""
@@ -180,10 +189,19 @@ class Words:
             if len(tree.right.items) == 1:
                 return f"{self._noun(tree.left)} {_verb(tree.left)} {'' if yes else 'not '}{these}"
             return f"{self._noun(tree.left)} {_verb(tree.left)} {'one of' if yes else 'none of'} {these}"
+        if these := self._constants(tree.right):
+            few, many = ("", "one of ") if yes else ("not ", "none of ")
+            which = few if len(these) == 1 else many
+            return f"{self._noun(tree.left)} {_verb(tree.left)} {which}{self._noun(tree.right)}"
         if isinstance(tree.left, Lit):
             said = ("include", "do not include") if _many(tree.right) else ("includes", "does not include")
             return f"{self._noun(tree.right)} {said[0 if yes else 1]} {self._noun(tree.left)}"
         return f"{self._noun(tree.left)} {_verb(tree.left)} {'' if yes else 'not '}among {self._noun(tree.right)}"
+
+    def _constants(self, tree: Tree) -> tuple[Value, ...]:
+        """The entries of a list among the file's values."""
+        found = self.values.get(tree.name) if isinstance(tree, Name) and tree.name != self.item else None
+        return tuple(found) if is_array(found) else ()
 
     def _called(self, tree: Call, *, yes: bool) -> str:
         if tree.of is None and tree.name == "has":
@@ -256,24 +274,25 @@ class Words:
             return "it"
         if name in self.values:
             return f"{value(self.values[name])} ({words(name)})"
-        return OWN.get(name, f"the {words(name)}")
+        return OWN.get(name, f"the {label(name)}")
 
     def _field(self, tree: Attr) -> str:
         if isinstance(tree.of, Name):
             if tree.of.name == self.item:
-                return f"its {words(tree.name)}"
+                return f"its {label(tree.name)}"
             long = {"args": "the argument", "read": "the looked-up", "call": "the call's"}.get(tree.of.name)
             if tree.of.name == "values" and tree.name in self.values:
                 return self._name(tree.name)
             if long is not None:
                 known = tree.of.name == "call" and tree.name not in ("amount", "subject")
-                return self._name(tree.name) if known else f"{long} {words(tree.name)}"
-            return f"{_owner(self._name(tree.of.name))} {words(tree.name)}"
-        return f"the {words(tree.name)} of {self._noun(tree.of)}"
+                return self._name(tree.name) if known else f"{long} {label(tree.name)}"
+            return f"{_owner(self._name(tree.of.name))} {label(tree.name)}"
+        return f"the {label(tree.name)} of {self._noun(tree.of)}"
 
     def _numbered(self, tree: Index) -> str:
         if isinstance(tree.index, Lit) and isinstance(tree.index.value, int):
-            return f"number {tree.index.value + 1} of {self._noun(tree.of)}"
+            which = "the first" if tree.index.value == 0 else f"number {tree.index.value + 1}"
+            return f"{which} of {self._noun(tree.of)}"
         raise _Unsayable
 
     def _sum(self, tree: Binary) -> str:
@@ -295,9 +314,10 @@ class Words:
             raise _Unsayable
         said = [self._noun(arg) for arg in tree.args]
         if tree.name == "default" and len(said) == 2:
-            return f"{said[0]} (or {said[1]} if that is missing)"
+            other = "empty" if said[1] == '""' else f"or {said[1]}"
+            return f"{said[0]} ({other} if that is missing)"
         forms: dict[str, Callable[[], str]] = {
-            "size": lambda: f"the size of {said[0]}", "lower": lambda: f"{said[0]} in small letters",
+            "size": lambda: f"the {'number' if _many(tree.args[0]) else 'size'} of {said[0]}", "lower": lambda: f"{said[0]} in small letters",
             "round": lambda: f"{said[0]} rounded", "min": lambda: f"the smallest of {_listed(said)}",
             "max": lambda: f"the largest of {_listed(said)}",
         }  # fmt: skip
@@ -312,6 +332,12 @@ class Words:
 def words(name: str) -> str:
     """`placed_at` and `placedAt` are "placed at"."""
     return " ".join(CAMEL.sub("_", name).lower().replace("_", " ").split())
+
+
+def label(name: str) -> str:
+    """A name inside of a sentence: `the "schedule at" is missing`."""
+    said = words(name)
+    return f'"{said}"' if said.rpartition(" ")[2] in AFTER else said
 
 
 def quoted(text: str) -> str:
@@ -370,6 +396,10 @@ def _many(tree: Tree) -> bool:
     """Whether a name sounds as if it stood for several."""
     last = words(tree.name).split()[-1] if isinstance(tree, Name | Attr) else ""
     return last.endswith("s") and not last.endswith(("ss", "us", "is")) and last != "address"
+
+
+def _is_lower(tree: Tree) -> bool:
+    return isinstance(tree, Call) and tree.of is None and tree.name == "lower" and len(tree.args) == 1
 
 
 def _verb(tree: Tree) -> str:

@@ -10,9 +10,10 @@ from lockkeep.policy.conditions.runtime import Money, Table, Value
 from lockkeep.policy.files import forms
 from lockkeep.policy.hours import Hours, Window
 from lockkeep.policy.positions import Text
+from lockkeep.policy.rules.asked import MANAGER, PERSON
 from lockkeep.policy.rules.reads import EXPIRES
 from lockkeep.policy.rules.rule import HOLE
-from lockkeep.policy.show.plain import Words, listed, quoted, span, value, words
+from lockkeep.policy.show.plain import Words, label, listed, quoted, span, value, words
 from lockkeep.policy.show.policyfiles import Item, called, items
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -103,7 +104,7 @@ def _entry(item: Item) -> str:
             return f"Refused {fires(item)}{_reason(item.form, item)}"
         case forms.Change():
             most = value(bound(item.file, item.form.bound))
-            return f"Where the {words(item.form.argument.text)} is above {most}, it is cut to that."
+            return f"Where the {label(item.form.argument.text)} is above {most}, it is cut to that."
         case forms.Results():
             return _results(item.form, words_of(item.file))
         case forms.Undo():
@@ -159,6 +160,15 @@ def _somebody(name: str) -> str:
     return _group(name) if ":" in name else f"one of {name}"
 
 
+def _if_nobody(form: forms.Asking) -> str:
+    """Whom an account that belongs to nobody asks."""
+    if not any(text.text.startswith((PERSON, MANAGER)) for text in (*form.each, *form.any_of)):
+        return ""
+    if not form.escalate:
+        return "If no such person is known, the call is refused."
+    return f"If no such person is known, {_somebody(form.escalate[0][1][0].text)} must agree instead."
+
+
 def _group(name: str) -> str:
     kind, colon, what = name.partition(":")
     if not colon or kind == "user":
@@ -203,7 +213,13 @@ def threshold(texts: Sequence[str]) -> str | None:
 
 def hours_said(openings: Iterable[Hours]) -> str:
     """All of these hold: `from Monday to Friday 08:00 to 18:00`."""
-    return ", and at the same time ".join(" or ".join(map(_window, hours.windows)) for hours in openings)
+    return ", and at the same time ".join(map(_windows, openings))
+
+
+def _windows(hours: Hours) -> str:
+    """What is outside of one window comes last, so that nothing after it seems to be a part of that."""
+    ordered = sorted(hours.windows, key=lambda window: window.outside)
+    return " or ".join(map(_window, ordered))
 
 
 def _window(window: Window) -> str:
@@ -211,7 +227,7 @@ def _window(window: Window) -> str:
     if (window.start, window.end) != (0, 24 * 60):
         later = " of the next day" if window.end <= window.start else ""
         days = f"{days} {_clock(window.start)} to {_clock(window.end)}{later}".strip()
-    return f"outside of ({days})" if window.outside else days
+    return f"outside of the hours {days}" if window.outside else days
 
 
 def _days(days: frozenset[int]) -> str:
@@ -250,7 +266,7 @@ def _ask(item: Item, form: forms.Ask) -> str:
 def how_asked(form: forms.Asking) -> str:
     """What else an ask says, each in a sentence with a blank before it."""
     working = "" if form.always else "working "
-    said: list[str] = []
+    said = [instead] if (instead := _if_nobody(form)) else []
     if form.expires is not None:
         said.append(f"The request ends after {_long(form.expires, working)}.")
     elif form.always:
@@ -263,7 +279,7 @@ def how_asked(form: forms.Asking) -> str:
     if form.recheck:
         verb = "is" if len(form.recheck) == 1 else "are"
         said.append(
-            f"Before it runs, {_facts(form.recheck)} {verb} read again; if that moved, the agreement is void."
+            f"Before it runs, {_facts(form.recheck)} {verb} read again; if that changed, the agreement is void."
         )
     if form.reason:
         said.append("They must give a reason.")
@@ -277,23 +293,23 @@ def _limit(item: Item, form: forms.Limit) -> str:
     when = fires(item)
     most = limit_said(form, item.file) + _together(item, form)
     said = f"Counted {when}: {most}" if when else capital(most)
+    if form.asking is None and not form.to:
+        return f"{said}. {full_said(form).removesuffix('.')}{_reason(form, item)}"
     return f"{said}. {full_said(form)}{_texts(form, item)}{how_asked(form.asking) if form.asking else ''}"
 
 
 def limit_said(form: forms.Limit, file: forms.PolicyFile) -> str:
     """`at most 20 calls per hour for each agent`."""
     most = bound(file, form.most)
-    if isinstance(most, Money | Table):
-        what = (
-            f"{value(most)} in all ({Words().named(form.of)} added up)"
-            if form.of
-            else f"{value(most)} in all"
+    if isinstance(most, Money | Table) or form.of:
+        apart = "each currency by itself" if isinstance(most, Table) and len(most.entries) > 1 else ""
+        how = ", ".join(
+            each for each in (f"{Words().named(form.of)} added up" if form.of else "", apart) if each
         )
-    elif form.of:
-        what = f"{value(most)} in all ({Words().named(form.of)} added up)"
+        what = f"{value(most)} in all{f' ({how})' if how else ''}"
     else:
         what = f"{value(most)} call{'' if most == 1 else 's'}"
-    keys = [f"each {KEYS.get(key, words(key.replace('.', ' ')))}" for key in form.keys]
+    keys = [f"each {KEYS.get(key, label(key.replace('.', ' ')))}" for key in form.keys]
     whom = f"for {listed(keys)}" if keys else "for everybody together"
     return f"at most {what} {WINDOWS[form.window]} {whom}"
 
@@ -351,13 +367,14 @@ def _opening(file: forms.PolicyFile) -> str:
     said = [f"{file.owner.text} answers for it. It is about {applies_said(file.applies)}."]
     if file.description:
         said.append(file.description)
-    said += [f"{capital(words(name))} is {value(each)}." for name, each in file.values.items()]
+    said += [f'"{capital(words(name))}" means {value(each)}.' for name, each in file.values.items()]
     return " ".join(said)
 
 
 def _read(file: forms.PolicyFile, read: forms.Read) -> str:
     tool, arguments = _lookup(read)
-    given = ", ".join(_argument(words_of(file), name, tree, read.call.text) for name, tree in arguments)
+    said_of = [_argument(words_of(file), name, tree, read.call.text) for name, tree in arguments]
+    given = listed(said_of) if said_of else ""
     said = [f"The {words(read.name.text)} is what {tool} answers{f' for {given}' if given else ''}."]
     if read.cache:
         said.append(f"An answer is kept for {span(read.cache)}.")
@@ -379,8 +396,9 @@ def _lookup(read: forms.Read) -> tuple[str, Sequence[tuple[str | None, Tree]]]:
 
 def _argument(says: Words, name: str | None, tree: Tree, call: str) -> str:
     noun = says.tree(tree) or f"a value worked out by {quoted(call)}"
-    plain = f"the {words(name)}" == noun if name is not None else True
-    return noun if plain or name is None else f"{words(name)} {noun}"
+    if name is None or f"the {label(name)}" == noun:
+        return noun
+    return f"{label(name)} {noun}" if isinstance(tree, Lit) else f"{noun} as {label(name)}"
 
 
 def _reason(form: forms.Entry, item: Item) -> str:
@@ -437,7 +455,7 @@ def _facts(texts: Iterable[Text]) -> str:
 
 
 def _list_of(texts: Iterable[Text]) -> str:
-    return listed([f"the {words(text.text)}" for text in texts])
+    return listed([f"the {label(text.text)}" for text in texts])
 
 
 def _written(texts: Iterable[Text]) -> list[str]:

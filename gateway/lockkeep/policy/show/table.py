@@ -14,6 +14,7 @@ from lockkeep.policy.conditions.parser import Attr, Binary, Lit, Name, Tree, par
 from lockkeep.policy.conditions.runtime import Money
 from lockkeep.policy.files import forms
 from lockkeep.policy.positions import Text
+from lockkeep.policy.rules.reads import EXPIRES
 from lockkeep.policy.rules.rule import ToolRules
 from lockkeep.policy.show.plain import MIRRORED, Words, listed, value
 from lockkeep.policy.show.policyfiles import Item, by_id
@@ -24,9 +25,12 @@ NOT_ALLOWED = "refused: no rule allows it"
 EVERYBODY = "all calls"
 LEGEND = (
     "Read a table from the top: the first line that fits decides. Further lines of the same kind add up: everybody "
-    "they name takes over, or must agree.",
-    "What cannot be judged is refused, too (a fact that is missing, an amount in another currency), unless the look-up "
-    "says who is asked then.",
+    "they name takes over, or must agree, and one yes of a person counts for all of them.",
+    "What cannot be judged is refused, too (a fact that is missing, an amount in a currency that the line does not "
+    "name), unless the look-up says who is asked then. An argument that a call leaves out counts as the default of "
+    "the tool, if it has one.",
+    "Times are those of the gateway's time zone; 08:00 to 18:00 ends just before 18:00. A request that says no end ends "
+    f"after {EXPIRES / 3600:g} working hours. Nobody agrees to their own call, nor to one of their own agent.",
 )
 RANK = {
     "deny": 1,
@@ -122,17 +126,21 @@ class _Rows:
             ),
             *(row for group in edges for row in _intervals(group, self._whose(group[0].item))),
         ]
-        if all(self._whose(group[0].item) for group in edges):  # no ladder is about every call
+        every = any(row.when == "any call" for row in rows)
+        if not every and all(self._whose(group[0].item) for group in edges):  # no ladder is about every call
             rows.append(Row("any other call" if rows else "any call", ALLOWED, RANK["allow"]))
         return tuple(sorted(rows, key=lambda row: row.rank))
 
     def _not_allowed(self, allows: Sequence[Item]) -> list[Row]:
         """Who may not use it: nothing else is asked about them. No row, if everybody may."""
-        said = [
-            f"{permitted(item).replace(' may use it', '')}{self._whose(item)}{_until(item)}"
-            for item in allows
-        ]
+        said = [f"{self._allowed(item)}{_until(item)}" for item in allows]
         return [] if "anyone" in said else [Row(f"all but: {'; '.join(said)}", NOT_ALLOWED, 0)]
+
+    def _allowed(self, item: Item) -> str:
+        who, whose = permitted(item).replace(" may use it", ""), applies_said(item.file.applies)
+        if who == "anyone" and self._whose(item) == f" ({whose})":
+            return whose
+        return f"{who}{self._whose(item)}"
 
     def _when(self, item: Item) -> str:
         """The conditions of one entry with those of its file: whose calls, and how long."""

@@ -14,6 +14,8 @@ from lockkeep_servers.kit.receipts import Effect
 from lockkeep_servers.kit.sqlite import Row, Transaction
 from lockkeep_servers.kit.times import stamp
 
+MOVING = ("version", "sequence", "updated_at")
+
 
 @dataclass
 class StoredEvents:
@@ -64,15 +66,18 @@ class StoredEvents:
 
 
 def restore_event(events: StoredEvents, ask: port.RestoreEvent) -> Effect:
-    """What the change with that key did to these events is taken back, if nothing else happened to them since.
+    """What the change with that key did to these events is taken back, if they are as it left them.
 
     What was booked in their place since is no hindrance; the receipt warns of it.
     """
     stored = restorable(events.tx.row("find_receipt", key=ask.receipt_key), events.now)
     images: list[Image] = json.loads(stored["images"])
-    for image in images:
-        _as_left(events, image)
-    kept = [(before, image["after"] or before) for image in images if (before := image["before"])]
+    current = [_as_left(events, image) for image in images]
+    kept = [
+        (before, row or before)
+        for image, row in zip(images, current, strict=True)
+        if (before := image["before"])
+    ]
     main, left_main = next((before, left) for before, left in kept if before["series_id"] is None)
     window = year_from((before for before, _ in kept), events.now)
     seen = occurrences_of(events, main["calendar"], *window)
@@ -86,9 +91,15 @@ def restore_event(events: StoredEvents, ask: port.RestoreEvent) -> Effect:
     return restored(main["id"], str(left_main["version"] + 1), json.loads(stored["receipt"]), warnings)
 
 
-def _as_left(events: StoredEvents, image: Image) -> None:
+def _as_left(events: StoredEvents, image: Image) -> Row | None:
+    """The row of now, if it says what the change left, were it only because a later change was taken back."""
     after, before = image["after"], image["before"]
     current = events.tx.row("any_event", id=(after or before or {})["id"])
-    left = after["version"] if after else None
-    if (current["version"] if current else None) != left:
+    if _said(current) != _said(after):
         raise Conflict(str(current["version"]) if current else None, [])
+    return current
+
+
+def _said(row: Row | None) -> Row | None:
+    """Without what every change moves."""
+    return {name: value for name, value in row.items() if name not in MOVING} if row else None

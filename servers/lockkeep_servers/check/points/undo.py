@@ -43,11 +43,11 @@ async def check(room: Room, book: Book) -> None:
 
     async def play(case: Write) -> None:
         async with room.scene(case) as scene:
-            before, rows = await scene.shown(), _rows(scene)
+            before, rows = await scene.shown(), rows_of(scene)
             done = await _done(scene, book)
             if done is None:
                 return
-            changed = not scene.sees or await scene.shown() != before or _rows(scene) != rows
+            changed = not scene.sees or await scene.shown() != before or rows_of(scene) != rows
             book.expect(
                 changed, "changes something", "The call changed nothing that can be seen.", **done.where,
                 fix="Let the case change something, and its `snapshot` show it.",
@@ -126,7 +126,7 @@ async def _taken_back(done: Done, before: Any, rows: Any, book: Book) -> None:
             if _residue(scene)
             else set[str]()
         )
-        left = _left(rows, _rows(scene), ids)
+        left = rows_left(rows, rows_of(scene), ids)
         book.expect(
             not left, "rows as they were", "After the undo the store holds other rows than before.", **where,
             got=left[:2], fix="Restore every column; name tables of history under `history` in conformance.yaml.",
@@ -196,7 +196,7 @@ def _residue(scene: Scene) -> bool:
     return cast(Entry, scene.entry["undo"]).get("restores") == "compensates"
 
 
-def _rows(scene: Scene) -> Any:
+def rows_of(scene: Scene) -> Any:
     """What an undo has to bring back of an embedded store whose tables of history are known."""
     target, history = scene.room.target, scene.room.cases.history
     if not target.embedded or not history:
@@ -206,7 +206,7 @@ def _rows(scene: Scene) -> Any:
     return store.lasting(found, history, {name for name in columns if moves(name, scene.case.ignore)})
 
 
-def _left(before: Any, after: Any, residue: Collection[str]) -> list[str]:
+def rows_left(before: Any, after: Any, residue: Collection[str]) -> list[str]:
     """Rows that are there now and were not, or the other way round; but for those of the things that may stay."""
     found: list[str] = []
     for name, rows in after.items():

@@ -1,0 +1,15 @@
+-- name: edit_add
+INSERT INTO edits (successor, call, editor, arguments, said, at, state)
+VALUES (:successor, :call, :editor, :arguments, :said, :at, 'open');
+
+-- name: edits_open
+SELECT * FROM edits WHERE state = 'open' ORDER BY at;
+
+-- name: edit_of
+SELECT * FROM edits WHERE successor = :successor;
+
+-- name: edit_done
+UPDATE edits SET state = 'done' WHERE successor = :successor;
+
+-- name: call_succeeded_by
+UPDATE calls SET successor = :successor WHERE id = :id;
