@@ -19,7 +19,7 @@ from mcp_types import CallToolRequest, CallToolRequestParams, CallToolResult, Re
 from lockkeep.app import Gateway, random_id, running, utc_now
 from lockkeep.ledger import approvals, audit, callers, generations, outbox, switches
 from lockkeep.ledger.approvals import Refusal, Voted
-from lockkeep.model import Switch, is_object
+from lockkeep.model import Switch, SwitchMode, is_object
 from lockkeep.policy.bundle import load
 from lockkeep.settings import Settings
 from lockkeep.store import Store
@@ -138,7 +138,7 @@ class House:
         )  # fmt: skip
 
     async def throw(
-        self, scope: str = "all", mode: Literal["kill", "pause"] = "kill", by: str = "olga"
+        self, scope: str = "all", mode: SwitchMode = "kill", by: str = "olga"
     ) -> Switch:
         return await self.store.write(
             lambda tx: switches.throw(

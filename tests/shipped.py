@@ -127,17 +127,17 @@ class Server:
 
     def _house(self, folder: Path, environ: Mapping[str, str], clock: Clock) -> Any:
         def build(_name: str) -> Any:
-            return lambda _: self.room.target.start(environ, clock, Trouble())
+            def made(_: Mapping[str, str]) -> Any:
+                return self.room.target.start(environ, clock, Trouble())
 
-        files = {name: text.format(server=self.name) for name, text in FILES.items()}
-        return house(folder, servers=build, **files)
+            return made
+
+        gateway, rules = GATEWAY.format(server=self.name), RULES.format(server=self.name)
+        return house(folder, servers=build, gateway=gateway, rules=rules)
 
     def close(self) -> None:
         self.room.target.stores.clear()
         self.room.nursery.close()
-
-
-FILES = {"gateway": GATEWAY, "rules": RULES}
 
 
 @dataclass(frozen=True)

@@ -111,5 +111,5 @@ def crm(folder: Path) -> Any:
     return build
 
 
-def house_of(folder: Path, rules: str = RULES, **files: str) -> AbstractAsyncContextManager[House]:
-    return house(folder, servers=crm(folder / "crm"), **{"gateway": GATEWAY, "rules": rules, **files})
+def house_of(folder: Path, rules: str = RULES) -> AbstractAsyncContextManager[House]:
+    return house(folder, servers=crm(folder / "crm"), gateway=GATEWAY, rules=rules)

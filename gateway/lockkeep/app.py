@@ -143,7 +143,7 @@ class Gateway:
             ledger=self.ledger,
             tools=lambda: self.tools,
             read=self.upstream.read,
-            record=lambda tool, operation, sent, result: self.record(tool, operation, sent, result, None),
+            record=self.record,
         )
         self.queues = Queues(
             ledger=self.ledger,
@@ -159,6 +159,9 @@ class Gateway:
             decide=self.decide,
             rehearse=self.upstream.rehearse,
             read=self.upstream.read,
+            stands=self.stands,
+            entry=self.entry,
+            down=lambda tool: not self.supervisor.state(tool.integration).up,
             new_id=self.new_id,
         )
 
@@ -267,32 +270,43 @@ class Gateway:
 
     async def send(self, claim: Claim) -> Answer:
         tool = self.tool(claim.call.tool)
-        keeps = tool is not None and not claim.call.reads and claim.call.undo_of is None
-        before = await self.image(tool, claim) if keeps and tool is not None else None
+        if tool is None or claim.call.reads or claim.call.undo_of is not None:
+            return await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
+        operation, sent = claim.call.operation, sent_arguments(tool, claim)
+        before = await self.image(claim.call.id, tool, operation, sent)
         answer = await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
-        if not keeps or tool is None or answer.state != "succeeded":
+        if answer.state != "succeeded":
             return answer
+        after = None if before is None else await self.image(claim.call.id, tool, operation, sent)
         result: Json = (answer.result or {}).get("structuredContent")
-        return replace(
-            answer, undo=self.record(tool, claim.call.operation, sent_arguments(tool, claim), result, before)
-        )
+        return replace(answer, undo=self.record(tool, operation, sent, result, before, after))
 
-    async def image(self, tool: Tool, claim: Claim) -> Json:
-        """The state before, where the manifest says how to read it: without it the write goes on, and says so later."""
-        entry = self.entry(tool, claim.call.operation)
+    async def image(self, call: str, tool: Tool, operation: str, sent: Mapping[str, Json]) -> Json:
+        """What stands, where the manifest says how to read it: without it the write goes on, and says so later."""
         try:
-            wanted = image_read(entry, tool, self.tools, sent_arguments(tool, claim))
-            return kept(entry, await self.upstream.read(wanted[0], wanted[1], 5.0)) if wanted else None
+            return await self.stands(tool, operation, sent)
         except Exception as error:
-            logger.warning("the state before call %s was not read (%s)", claim.call.id, type(error).__name__)
+            logger.warning("what stands around call %s was not read (%s)", call, type(error).__name__)
             return None
+
+    async def stands(self, tool: Tool, operation: str, sent: Mapping[str, Json]) -> Json:
+        """What stands now of what this write is about; None where the manifest does not say how to read it."""
+        entry = self.entry(tool, operation)
+        wanted = image_read(entry, tool, self.tools, sent)
+        return kept(entry, await self.upstream.read(wanted[0], wanted[1], 5.0)) if wanted else None
 
     def entry(self, tool: Tool, operation: str) -> Mapping[str, Json]:
         current = self.in_force.current
         return entry_of(tool, current.effects_of(tool.name), operation) if current else tool.effect
 
     def record(
-        self, tool: Tool, operation: str, sent: Mapping[str, Json], result: Json, before: Json
+        self,
+        tool: Tool,
+        operation: str,
+        sent: Mapping[str, Json],
+        result: Json,
+        before: Json = None,
+        after: Json = None,
     ) -> UndoRecord:
         """How this write can be taken back. Doubt is kept as a reason, never as a way."""
         try:
@@ -303,6 +317,7 @@ class Gateway:
                 sent=sent,
                 result=result,
                 before=before,
+                after=after,
                 at=self.clock(),
             )
         except Exception as error:

@@ -23,7 +23,7 @@ CallState = Literal[
 ApprovalState = Literal[
     "pending", "approved", "denied", "expired", "cancelled", "superseded", "void", "consumed", "revoked"
 ]
-SwitchMode = Literal["pause", "kill"]
+SwitchMode = Literal["pause", "drain", "kill"]  # the first two let reads, and what is on the wire, go on
 
 
 def is_object(value: object) -> TypeGuard[Mapping[str, Json]]:

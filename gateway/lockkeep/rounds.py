@@ -93,7 +93,7 @@ class Rounds:
         except IntegrationDown:
             return False
         thrown = switches.thrown(self.ledger.store.read)
-        return not any(each.mode == "pause" and switches.covers(each, call) for each in thrown)
+        return not any(each.mode != "kill" and switches.covers(each, call) for each in thrown)
 
     async def _agreed(self, approval: str, call: Row) -> None:
         """What stays parked, because something is down for now, is tried again in a while."""

@@ -149,11 +149,22 @@ COMMANDS: dict[str, tuple[Words, int, type]] = {  # arguments, exit code, what t
     "approvals approve": (("APPROVAL", "--digest", "BOUND"), 2, object),  # without a person's token
     "approvals confirm": (("APPROVAL", "--digest", "BOUND"), 2, object),
     "approvals deny": (("APPROVAL", "--reason", "no"), 2, object),
+    "approvals withdraw": (("APPROVAL",), 2, object),
+    "approvals revoke": (("APPROVAL", "--reason", "no"), 0, dict),  # by the owner of the data folder
+    "approvals edit": (("APPROVAL", "--digest", "BOUND", "--set", "x=1"), 2, object),
+    "approvals delegate": (("--to", "bo", "--until", "2999-01-01"), 2, object),
+    "approvals delegations": ((), 0, list),
     "calls list": ((), 0, list),
+    "undo list": ((), 0, list),
+    "undo show": (("undo_none",), 2, object),
+    "undo call": (("CALL",), 2, object),  # without a person's token
+    "undo calls": (("--since", "1h"), 2, object),
+    "undo run": (("run_none",), 2, object),
     "calls show": (("CALL",), 0, dict),
     "calls resolve": (("CALL", "--applied", "--evidence", "seen"), 2, object),  # it is not in doubt
     "kill": (("tool:crm.archive", "--reason", "x"), 0, dict),
     "pause": (("tool:crm.archive", "--reason", "x"), 0, dict),
+    "drain": (("tool:crm.archive", "--reason", "x"), 0, dict),
     "resume": (("tool:crm.archive", "--reason", "x"), 2, object),  # whoever threw it
     "people add": (("dee", "--group", "sales"), 0, dict),
     "people list": ((), 0, list),
@@ -164,7 +175,7 @@ COMMANDS: dict[str, tuple[Words, int, type]] = {  # arguments, exit code, what t
     "audit verify": ((), 0, dict),
     "audit tail": ((), 0, list),
 }
-WITHOUT_JSON = {"serve", "server", "approvals watch", "policy schema"}  # the last prints JSON only
+WITHOUT_JSON = {"serve", "server", "approvals watch", "approvals undelegate", "policy schema"}  # the last prints JSON only
 
 
 def leaves(group: Any, path: str = "") -> Generator[str]:

@@ -95,6 +95,11 @@ async def paused(home: House) -> CallToolResult:
     return await home.call("shop.write", WRITE)
 
 
+async def draining(home: House) -> CallToolResult:
+    await home.throw(scope="tool:shop.write", mode="drain")
+    return await home.call("shop.write", WRITE)
+
+
 async def described_anew(home: House) -> CallToolResult:
     home.shop.tools = [
         tool.model_copy(update={"description": "now it also deletes"}) if tool.name == "write" else tool
@@ -238,6 +243,7 @@ FROZEN = ALLOW + "deny: [{when: has(thing.frozen) && thing.frozen}]"
 ROWS = (
     Row("switch.killed", "somebody stopped it", "no", stopped),
     Row("switch.paused", "somebody paused it", "later", paused),
+    Row("switch.draining", "somebody drains it", "later", draining),
     Row("arguments.unknown_tool", "there is none", "no", calls("shop.nothing", {})),
     Row("arguments.unknown_tool", "for the gateway only", "no", calls("shop.get_receipt", {"idempotency_key": "k"})),
     Row("arguments.tool_changed", "described anew", "later", described_anew),

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from json import loads
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -26,11 +27,13 @@ NEVER = {
 }
 # What others do to a record where the conformance file has nobody.
 RELEASED = Ask("release_stock", {"hold_id": "=result.id", "reason": "third"})
-PICKED = Ask("set_order_status", {"order_id": "ord_21", "to": "packed", "reason": "third"})
+PICKED = Ask("set_order_status", {"order_id": "ord_21", "to": "picking", "reason": "third"})
 RESTORED = Ask("restore_event", {"receipt_key": "=call"})
 CANCELLED = Ask("cancel", {"message_id": "=result.id", "reason": "third"})
 OTHERS = {
-    "billing.create_refund/an equal part that is meant": Ask("cancel_refund", {"id": "=result.id", "reason": "third"}),
+    "billing.create_refund/an equal part that is meant": Ask(
+        "cancel_refund", {"id": "=result.id", "reason": "third"}
+    ),
     "calendar.cancel_event/once": RESTORED,
     "calendar.cancel_event/a whole series": RESTORED,
     "calendar.cancel_event/people are told": RESTORED,
@@ -49,6 +52,13 @@ OTHERS = {
         "withdraw", {"id": "=args.id", "note_id": "=result.id", "reason": "third"}
     ),
 }
+# Others did themselves what the undo does: it changes nothing any more, and says so by being done.
+THE_SAME = (
+    "notify.send/in own words",
+    "notify.send/a template, later",
+    "notify.post/about an order",
+    "ticketing.add_note/for colleagues",
+)
 
 
 def place(server: Server, case: Write) -> str:
@@ -91,7 +101,8 @@ async def kept(server: Server, case: Write) -> str:
         ran = await it.undo("call", call)
         step = ran.data["steps"][0]
         refused = step["would"] in ("conflict", "impossible", "window closed") or step["state"] == "failed"
-        wrong = [] if refused and it.state(call) == "succeeded" else [f"{step['would']}, {step['state']}"]
+        fine = (refused and it.state(call) == "succeeded") or place(server, case) in THE_SAME
+        wrong = [] if fine else [f"{step['would']}, {step['state']}: {step['note']}"]
         return "; ".join([*wrong, *(["theirs is gone"] if await it.world() != theirs else [])])
 
 
@@ -116,10 +127,23 @@ async def faults(server: Server, play: Play, cases: Iterable[Write]) -> dict[str
     return found
 
 
-def innermost(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
+def innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error
+
+
+@pytest.mark.promise("P9")
+@pytest.mark.parametrize(
+    ("server", "tool"), [("crm", "assign_owner"), ("billing", "submit_invoice")], indirect=["server"]
+)
+async def test_a_write_of_a_shipped_server_is_taken_back_unless_others_changed_it(
+    server: Server, tool: str
+) -> None:
+    case = server.cases(tool)[0]
+
+    assert await faults(server, taken_back, [case]) == {}
+    assert await faults(server, kept, [case]) == {}
 
 
 @pytest.mark.full
@@ -131,6 +155,9 @@ async def test_every_write_of_a_shipped_server_is_taken_back_and_the_world_is_as
     cases = server.cases()
 
     assert {case.tool for case in cases} == set(server.offered)
+    assert {each for each in NEVER if each.startswith(f"{server.name}.")} <= {
+        place(server, case) for case in cases
+    }
     assert await faults(server, taken_back, cases) == {}
 
 

@@ -29,6 +29,16 @@ def pause(reason: Reason, scope: Scope = "all", as_json: AsJson = False) -> None
     _throw(scope, "pause", reason, as_json)
 
 
+def drain(
+    reason: Reason,
+    scope: Scope = "all",
+    within: Annotated[float, typer.Option(help="Seconds to wait for what is on the wire.")] = 300.0,
+    as_json: AsJson = False,
+) -> None:
+    """Stop writes in the scope, and return when those on the wire have ended: nothing is under way any more."""
+    _throw(scope, "drain", reason, as_json, within=within)
+
+
 def resume(
     scope: Scope,
     reason: Annotated[str, typer.Option(help="Why it may go on.")],
@@ -59,7 +69,7 @@ def resume(
         data(shown) if as_json else say(f"{scope} may run again, by {author}.")
 
 
-def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
+def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool, *, within: float = 0.0) -> None:
     with here() as place:
         author = place.author("kill", in_emergency=True)
         _known(place, scope)
@@ -68,8 +78,7 @@ def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
         )
         pid = serving(place.settings.data)
         seen = pid is None or _seen(place, switch.id)
-        rows = place.store.read.all("calls_in_state", state="executing")
-        wire = [row["id"] for row in rows if switches.covers(switch, row)]
+        wire = _on_the_wire(place, switch, within)
         queues = _queues(place, switch, running=pid is not None)
         readable = place.rules is not None or not place.in_force.refused
         shown: dict[str, Json] = {
@@ -104,8 +113,21 @@ def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool) -> None:
             )
         if pid is None:
             send_heads(place)
-        if not (seen and readable) or any(queues.values()):
+        if wire and within:
+            fail(f"not drained: these calls are still on the wire after {within:g} seconds")
+        if not (seen and readable) or any(queues.values()) or (wire and within):
             raise typer.Exit(1)
+
+
+def _on_the_wire(place: Here, switch: Switch, within: float) -> list[str]:
+    """Calls of the scope that were sent and have no answer yet; waited for if there is time."""
+    end = time.monotonic() + within
+    while True:
+        rows = place.store.read.all("calls_in_state", state="executing")
+        wire = [row["id"] for row in rows if switches.covers(switch, row)]
+        if not wire or time.monotonic() >= end:
+            return wire
+        time.sleep(0.05)  # noqa: TID251 - waits for another process; there is no event loop here
 
 
 def _queues(place: Here, switch: Switch, *, running: bool) -> dict[str, str | None]:

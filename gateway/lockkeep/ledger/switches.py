@@ -43,7 +43,7 @@ def covering(switches: Iterable[Switch], call: ToolCall) -> Switch | None:
 
 
 def covers(switch: Switch, call: ToolCall | Row) -> bool:
-    """Whether the switch stops this call; `pause` lets reads go on."""
+    """Whether the switch stops this call; `pause` and `drain` let reads go on."""
     if isinstance(call, ToolCall):
         names = (call.integration, call.tool, call.agent, call.user)
         reads = call.reads
@@ -53,7 +53,7 @@ def covers(switch: Switch, call: ToolCall | Row) -> bool:
     if isinstance(call, ToolCall) and call.undo_of is not None and switch.undo_allowed_by is not None:
         return False  # the one way to repair while everything else is stopped
     scopes = {"all", *(f"{kind}:{name}" for kind, name in zip(SCOPES[1:], names, strict=True))}
-    return switch.scope in scopes and not (switch.mode == "pause" and reads)
+    return switch.scope in scopes and not (switch.mode != "kill" and reads)
 
 
 def denial(switch: Switch) -> Deny:
@@ -61,7 +61,7 @@ def denial(switch: Switch) -> Deny:
     fix = f"Someone other than {switch.by} can lift it."
     if switch.mode == "kill":
         return Deny("switch.killed", switch.reason, fix, "no")
-    return Deny("switch.paused", switch.reason, fix, "later")
+    return Deny("switch.draining" if switch.mode == "drain" else "switch.paused", switch.reason, fix, "later")
 
 
 def throw(tx: Tx, *, scope: str, mode: SwitchMode, reason: str, by: str, now: datetime) -> Switch:

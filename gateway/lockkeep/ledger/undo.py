@@ -1,6 +1,7 @@
 """The undo ledger: how each write can be taken back, and what people asked to have taken back."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,12 +10,13 @@ from typing import Literal
 from lockkeep.errors import Conflict, NotFound
 from lockkeep.ledger import audit
 from lockkeep.ledger.calls import dump
-from lockkeep.model import UndoRecord, moment, stamp
+from lockkeep.model import Json, UndoRecord, is_object, moment, stamp
 from lockkeep.store import Row, Tx
 
 StepState = Literal["open", "done", "skipped", "failed", "unknown"]
 PlanState = Literal["looking", "shown", "running", "done", "stopped"]
 MOST_STEPS = 500
+NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,24 @@ def record_of(tx: Tx, call: str) -> UndoRecord | None:
         restores=row["restores"], residue=row["residue"], until=moment(row["until"]) if row["until"] else None,
         tool=row["tool"], arguments=json.loads(row["arguments"]), why=row["why"], **json.loads(row["images"]),
     )  # fmt: skip
+
+
+def moved(tx: Tx, row: Row, record: UndoRecord) -> tuple[Json, bool]:
+    """The version that stands if only our own takings-back moved it since, and whether their numbers prove that.
+
+    None: nothing of ours was taken back there.
+    """
+    found: list[Json] = [record.version]
+    for each in tx.all(
+        "undone_since", integration=row["integration"], after=row["settled_at"], call=row["id"]
+    ):
+        images, result = json.loads(each["images"]), json.loads(each["result"] or "null")
+        said: Json = result.get("structuredContent") if is_object(result) else None
+        if images["id"] == record.id and is_object(said) and "version" in said:
+            found += [images["version"], said["version"]]
+    numbers = sorted(int(each) for each in found if isinstance(each, str) and NUMBER.fullmatch(each))
+    proven = len(numbers) == len(found) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return (found[-1] if len(found) > 1 else None), proven
 
 
 # -- plans ----------------------------------------------------------------------------------------------------------
@@ -110,8 +130,8 @@ def start(tx: Tx, plan: str, *, by: str, skip: bool, now: datetime) -> None:
     audit.append(tx, "undo.started", now, plan=plan, by=by)
 
 
-def sent(tx: Tx, plan: str, place: int, undo: str) -> None:
-    """The id its undo has, before anything is sent: after a crash the same call is found again."""
+def sent(tx: Tx, plan: str, place: int, undo: str | None) -> None:
+    """The id its undo has, before anything is sent: after a crash the same call is found again. None: it is made anew."""
     tx.run("undo_step_sent", plan=plan, place=place, undo=undo)
 
 

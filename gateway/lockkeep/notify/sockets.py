@@ -5,7 +5,10 @@ if this process dies in between, Slack sends it again.
 """
 
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -42,12 +45,12 @@ async def listen(
                 await anyio.sleep(rest)
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(client.close)
+                await anyio.to_thread.run_sync(client.end)
 
 
 async def _connected(client: "_Client") -> str:
     """What keeps it from hearing; empty if it hears."""
-    if client.is_connected():
+    if client.is_connected() and not client.is_cut():
         return ""
     try:
         await anyio.to_thread.run_sync(client.connect_to_new_endpoint)
@@ -56,6 +59,14 @@ async def _connected(client: "_Client") -> str:
     except Exception as error:
         return f"{LOST} ({type(error).__name__})"
     return "" if client.is_connected() else LOST
+
+
+def _slacks(url: str) -> bool:
+    """Encrypted, to Slack: on any port but 443 the SDK would speak in the clear. On this machine a test may."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 443
+    ours = host in HOSTS or host.endswith(tuple(f".{name}" for name in HOSTS))
+    return (parts.scheme == "wss" and ours and port == 443) or (parts.scheme == "ws" and host in LOOPBACK)
 
 
 class _Quiet(logging.Logger):
@@ -79,11 +90,31 @@ class _Client(SocketModeClient):
 
     def issue_new_wss_url(self) -> str:
         url = self._portal.call(self._connect)
-        host = urlsplit(url).hostname or ""
-        ours = host in HOSTS or host.endswith(tuple(f".{name}" for name in HOSTS))
-        if not url.startswith("wss://") or not (ours or host in LOOPBACK):
+        if not _slacks(url):
             raise Undelivered("Slack named an address that is not Slack's")
         return url
+
+    def is_cut(self) -> bool:
+        """Whether the other side is gone: the SDK reads on for half a minute, and finds nothing all that time."""
+        try:
+            with socket.socket(fileno=os.dup(self._wire().fileno())) as looked_at:
+                gone = looked_at.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except (OSError, AttributeError):
+            gone = True
+        if gone:
+            self.disconnect()
+        return gone
+
+    def end(self) -> None:
+        """At once: the SDK would wait for what it reads."""
+        with suppress(OSError, AttributeError):
+            self._wire().shutdown(socket.SHUT_RDWR)
+        self.close()
+
+    def _wire(self) -> socket.socket:
+        return cast(Any, self).current_session.sock
 
     def hear(self, request: SocketModeRequest) -> None:
         """One envelope: handled, then confirmed. If handling fails, Slack sends it again."""

@@ -8,8 +8,8 @@ SELECT * FROM edits WHERE state = 'open' ORDER BY at;
 -- name: edit_of
 SELECT * FROM edits WHERE successor = :successor;
 
--- name: edit_done
-UPDATE edits SET state = 'done' WHERE successor = :successor;
+-- name: edit_done  (once)
+UPDATE edits SET state = 'done' WHERE successor = :successor AND state = 'open';
 
 -- name: call_succeeded_by
 UPDATE calls SET successor = :successor WHERE id = :id;

@@ -42,14 +42,17 @@ UPDATE undo_steps SET state = :state, note = :note WHERE plan = :plan AND place 
 -- name: call_undone  (guard: it stands)
 UPDATE calls SET state = 'undone' WHERE id = :id AND state = 'succeeded';
 
--- name: undone_since  (the newest of our own takings-back of something later about the same record)
-SELECT payloads.result FROM calls AS original
+-- name: undone_since  (our own takings-back of something later there, in the order in which they were made)
+SELECT undo_records.images, payloads.result FROM calls AS original
   JOIN undo_records ON undo_records.call = original.id
   JOIN calls AS undoing ON undoing.undo_of = original.id AND undoing.state = 'succeeded'
   JOIN payloads ON payloads.call = undoing.id
  WHERE original.state = 'undone' AND original.integration = :integration AND original.settled_at >= :after
-   AND json_extract(undo_records.images, '$.id') = :record
- ORDER BY undoing.settled_at DESC, undoing.rowid DESC LIMIT 1;
+   AND original.id != :call
+ ORDER BY undoing.settled_at, undoing.rowid;
+
+-- name: undo_tries  (that are known not to have happened)
+SELECT count(*) AS made FROM calls WHERE undo_of = :undo_of AND state = 'not_applied';
 
 -- name: calls_to_undo  (newest first; a call that took back another is not taken back)
 SELECT id FROM calls

@@ -114,7 +114,7 @@ class _Pages:
         """The link shows a button; only the button signs in, since link scanners open links, too."""
         if not self.desk.known_host(request):
             return self._plain("Unknown host.", 421)
-        if request.method == "GET":
+        if request.method != "POST":  # HEAD opens, too
             return self._page("sign_in.html", code=request.query_params.get("code", ""))
         if _too_large(request):
             return self._plain("This form is too large.", 413)

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 import json
-import ssl
 import struct
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -241,11 +240,11 @@ class Socket:
 
 
 @asynccontextmanager
-async def slack_app(tls: ssl.SSLContext | None = None) -> AsyncGenerator[SlackApp]:
-    """The workspace over HTTP; with a certificate, over Socket Mode, too."""
+async def slack_app(*, sockets: bool = False) -> AsyncGenerator[SlackApp]:
+    """The workspace over HTTP, and over Socket Mode, too, where a test wants it."""
     async with slack_server(SlackApp()) as found:
         app = cast(SlackApp, found)
-        if tls is None:
+        if not sockets:
             yield app
             return
 
@@ -254,8 +253,8 @@ async def slack_app(tls: ssl.SSLContext | None = None) -> AsyncGenerator[SlackAp
             app.sockets.append(socket)
             await socket.run()
 
-        server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-        app.socket_url = f"wss://localhost:{server.sockets[0].getsockname()[1]}/link/?ticket=x"
+        server = await asyncio.start_server(connected, "127.0.0.1", 0)
+        app.socket_url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/link/?ticket=x"
         try:
             yield app
         finally:

@@ -1,17 +1,30 @@
 """The chain tells what was done to it, and where (P7)."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from chains import (
+    Rows,
+    chained,
+    deleted,
+    deleted_and_renumbered,
+    doubled,
+    edited,
+    edited_with_its_hash,
+    forked,
+    inserted,
+    lines,
+    not_json,
+    rebuilt,
+    swapped,
+)
 from lockkeep.ledger import audit, chain
 from lockkeep.ledger.chain import Mark
 from lockkeep.store import Store
 
-Rows = list[tuple[int, str, str]]
 START = datetime(2027, 3, 1, tzinfo=UTC)
 SIZE = 40
 PLACES = (1, 2, 17, 39, 40)
@@ -34,74 +47,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     return found
 
 
-def record(seq: int, prev: str, reason: str = "forged") -> tuple[int, str, str]:
-    text = audit.line(
-        {"v": 1, "seq": seq, "type": "call.denied", "at": "2027", "prev": prev, "reason": reason}
-    )
-    return seq, audit.hashed(text), text
-
-
-def edited(rows: Rows, place: int) -> Rows:
-    seq, stored, text = rows[place - 1]
-    return [*rows[: place - 1], (seq, stored, text.replace("call.denied", "call.settled")), *rows[place:]]
-
-
-def edited_with_its_hash(rows: Rows, place: int) -> Rows:
-    prev = json.loads(rows[place - 1][2])["prev"]
-    return [*rows[: place - 1], record(place, prev), *rows[place:]]
-
-
-def not_json(rows: Rows, place: int) -> Rows:
-    return [*rows[: place - 1], (place, audit.hashed("[1]"), "[1]"), *rows[place:]]
-
-
-def deleted(rows: Rows, place: int) -> Rows:
-    return [*rows[: place - 1], *rows[place:]]
-
-
-def deleted_and_renumbered(rows: Rows, place: int) -> Rows:
-    return [*rows[: place - 1], *((seq - 1, stored, text) for seq, stored, text in rows[place:])]
-
-
-def inserted(rows: Rows, place: int) -> Rows:
-    """The later ones move on, as they must where the number is the key."""
-    prev = rows[place - 2][1] if place > 1 else audit.GENESIS
-    later = [(seq + 1, stored, text) for seq, stored, text in rows[place - 1 :]]
-    return [*rows[: place - 1], record(place, prev), *later]
-
-
-def doubled(rows: Rows, place: int) -> Rows:
-    return [*rows[:place], rows[place - 1], *rows[place:]]
-
-
-def swapped(rows: Rows, place: int) -> Rows:
-    """This one and the one three further on (or before)."""
-    other = place + 3 if place + 3 <= len(rows) else place - 3
-    found = list(rows)
-    found[place - 1] = (place, *rows[other - 1][1:])
-    found[other - 1] = (other, *rows[place - 1][1:])
-    return found
-
-
-def rebuilt(rows: Rows, place: int) -> Rows:
-    """Everything from here on is written anew, and the chain fits again."""
-    found = rows[: place - 1]
-    for seq in range(place, len(rows) + 1):
-        found = [*found, record(seq, found[-1][1] if found else audit.GENESIS)]
-    return found
-
-
 Tamper = Callable[[Rows, int], Rows]
-
-
-def lines(rows: Rows) -> list[tuple[None, str, str]]:
-    """The same log as an export holds it: bytes only."""
-    return [(None, audit.hashed(text), text) for _, _, text in rows]
-
-
-def forked(rows: Rows, place: int) -> Rows:
-    """A second history from here on, behind the first one."""
-    return [*rows, *rebuilt(rows, place)[place - 1 :]]
 
 
 def said(found: list[audit.Tampering]) -> list[tuple[str, int]]:
@@ -199,12 +145,6 @@ def test_what_was_pruned_or_lost_by_a_restore_is_a_gap_only_where_the_log_declar
     assert audit.verify(pruned, [head]) == []
     assert chain.walked(pruned).first == 10
     assert said(audit.verify(pruned[1:])) == [("deleted", 1)]
-
-
-def chained(rows: Rows, kind: str, at: str, **fields: object) -> Rows:
-    seq, prev = rows[-1][0] + 1, rows[-1][1]
-    text = audit.line({"v": 1, "seq": seq, "type": kind, "at": at, "prev": prev, "by": "ada", **fields})
-    return [*rows, (seq, audit.hashed(text), text)]
 
 
 def test_an_event_nobody_declared_cannot_be_written(tmp_path: Path) -> None:

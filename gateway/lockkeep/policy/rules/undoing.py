@@ -1,16 +1,17 @@
 """How a write is taken back, as its manifest and its answer say."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from lockkeep.model import Json, Tool, Tools, UndoRecord, is_object, moment
 from lockkeep.policy.conditions.lexer import Unreadable
-from lockkeep.policy.conditions.runtime import EvalError
+from lockkeep.policy.conditions.runtime import EvalError, shown
 from lockkeep.policy.files.reading import span
 from lockkeep.policy.rules.manifest import Effects, filled, judge
 
 Values = Mapping[str, Json]
+LONGEST = 100 * 365 * 86400.0  # seconds
 
 
 def entry_of(tool: Tool, effects: Effects, operation: str) -> Mapping[str, Json]:
@@ -42,6 +43,10 @@ def kept(entry: Mapping[str, Json], answer: Json) -> Json:
     return {name: answer.get(str(name)) for name in cast("list[str]", names)}
 
 
+class Unclear(Exception):
+    """What the manifest or the answer says about taking it back cannot be read."""
+
+
 def record(
     tool: Tool,
     tools: Tools,
@@ -50,34 +55,40 @@ def record(
     sent: Values,
     result: Json,
     before: Json,
+    after: Json,
     at: datetime,
 ) -> UndoRecord:
     """What is kept about taking this back, right after it happened. What cannot be worked out is said, never guessed.
 
-    `result` is the structured content of the answer, `before` what was read ahead of it.
+    `result` is the structured content of the answer; `before` and `after` were read around it, if the manifest says how.
     """
     said: Json = entry.get("undo")
     if not is_object(said) or said.get("restores") == "none":
         return UndoRecord(restores="none", why=f"{tool.name} cannot be taken back, says its manifest.")
+    residue = shown(str(said.get("residue") or ""))
+    if is_object(entry.get("before")) and before is None:
+        return UndoRecord(
+            restores="none", residue=residue, why="What stood before could not be read, so nothing says what to go back to."
+        )  # fmt: skip
     values: dict[str, Json] = {"args": dict(sent), "result": result, "before": before}
-    shown: Mapping[str, Json] = result if is_object(result) else {}
-    restores = "exact" if said.get("restores") == "exact" else "compensates"
-    residue = str(said.get("residue") or "")
+    told: Mapping[str, Json] = result if is_object(result) else {}
     try:
         if isinstance(entry.get("before"), str):
             values["before"] = filled(f"={entry['before']}", values)
-        until, no = _until(said, shown, at), _impossible(shown)
+        until, no = _until(said, told, at), _impossible(told)
         case = None if no else _case(said, values)
         by = sibling(tool, tools, case["tool"]) if case else None
         arguments: Json = filled(case.get("with", {}), values) if case else {}
     except (Unreadable, EvalError) as error:
-        why = f"The answer does not hold what taking it back needs: {error.message}."
+        why = f"The answer does not hold what taking it back needs: {shown(error.message)}."
         return UndoRecord(restores="none", residue=residue, why=why)
+    except Unclear as unclear:
+        return UndoRecord(restores="none", residue=residue, why=str(unclear))
     why = no or ("" if by else "Its manifest has no way back for this case.")
     return UndoRecord(
-        restores=restores, residue=residue, until=until, tool=by.name if by else None,
-        arguments=arguments if is_object(arguments) else {}, before=values["before"], after=shown.get("after"),
-        version=shown.get("version"), id=shown.get("id"), why=why,
+        restores="exact" if said.get("restores") == "exact" else "compensates", residue=residue, until=until,
+        tool=by.name if by else None, arguments=arguments if is_object(arguments) else {}, before=values["before"],
+        after=told.get("after") if after is None else after, version=told.get("version"), id=told.get("id"), why=why,
     )  # fmt: skip
 
 
@@ -93,19 +104,36 @@ def _case(said: Mapping[str, Json], values: Values) -> Mapping[str, Json] | None
     return next((each for each in cases if "when" not in each or judge(str(each["when"]), values)), None)
 
 
-def _until(said: Mapping[str, Json], shown: Mapping[str, Json], at: datetime) -> datetime | None:
+def _until(said: Mapping[str, Json], told: Mapping[str, Json], at: datetime) -> datetime | None:
     """The manifest's window or what the answer says, whichever ends first."""
     ends: list[datetime] = []
-    if (window := span(str(said.get("window") or ""))) is not None:
-        ends.append(at + timedelta(seconds=window))
-    told: Json = shown.get("undo")
-    if is_object(told) and isinstance(told.get("until"), str):
-        ends.append(moment(told["until"]))
+    if (window := said.get("window")) is not None:
+        seconds = span(str(window))
+        if seconds is None or seconds > LONGEST:
+            raise Unclear(f"The window {shown(str(window))} of its manifest is no duration.")
+        ends.append(at + timedelta(seconds=seconds))
+    undo: Json = told.get("undo")
+    if is_object(undo) and undo.get("until") is not None:
+        ends.append(_moment(undo["until"]))
     return min(ends, default=None)
 
 
-def _impossible(shown: Mapping[str, Json]) -> str:
-    told: Json = shown.get("undo")
-    if is_object(told) and told.get("possible") == "no":
-        return str(told.get("note") or "The integration says it cannot be taken back.")
-    return ""
+def _moment(said: Json) -> datetime:
+    try:
+        found = moment(str(said))
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Unclear("Its answer says until when it can be taken back, but no time that can be read.")
+
+
+def _impossible(told: Mapping[str, Json]) -> str:
+    """Why not, if the answer says so; where it says neither yes nor no, that is a no."""
+    undo: Json = told.get("undo")
+    possible: Json = undo.get("possible") if is_object(undo) else None
+    if not is_object(undo) or possible in (None, "yes", "until"):
+        return ""
+    if possible == "no":
+        return shown(str(undo.get("note") or "The integration says it cannot be taken back."))
+    return f"Its answer says neither yes nor no to taking it back: {shown(str(possible))}."

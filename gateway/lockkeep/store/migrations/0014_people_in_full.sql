@@ -64,3 +64,21 @@ CREATE TABLE edits (
     state     TEXT NOT NULL CHECK (state IN ('open','done'))
 ) STRICT;
 CREATE INDEX edits_open ON edits (at) WHERE state = 'open';
+
+-- `drain`: writes stop, and the command waits until what is on the wire has ended.
+CREATE TABLE switches_new (
+    id         INTEGER PRIMARY KEY,
+    scope      TEXT NOT NULL,
+    mode       TEXT NOT NULL CHECK (mode IN ('pause','drain','kill')),
+    reason     TEXT NOT NULL,
+    by         TEXT NOT NULL,
+    at         TEXT NOT NULL,
+    lifted_by  TEXT,
+    lifted_at  TEXT,
+    lift_note  TEXT,
+    undo_allowed_by TEXT
+) STRICT;
+INSERT INTO switches_new SELECT id, scope, mode, reason, by, at, lifted_by, lifted_at, lift_note, undo_allowed_by FROM switches;
+DROP TABLE switches;
+ALTER TABLE switches_new RENAME TO switches;
+CREATE INDEX switches_thrown ON switches (id) WHERE lifted_at IS NULL;
