@@ -1,6 +1,8 @@
 """What a test needs to see what people are told: a listener for webhooks, and a house with channels."""
 
 import json
+import re
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
+from anyio.streams.tls import TLSListener
 
 from house import GATEWAY, PEOPLE, House, house, said
 
@@ -34,12 +37,13 @@ tools:
         say: "{thing.owner} gets {amount}."
 """
 WHO = {"ana": "U1", "bo": "U2", "cy": "U3", "dee": "U4", "olga": "U5"}
-KNOWN = PEOPLE
-for _name, _id in WHO.items():
-    KNOWN = KNOWN.replace(
-        f"  {_name}: {{groups",
-        f'  {_name}: {{accounts: ["slack:T1/{_id}", "email:{_name}@acme.example"], groups',
-    )
+KNOWN = re.sub(
+    r"  (\w+): {groups",
+    lambda found: (
+        f'  {found[1]}: {{accounts: ["slack:T1/{WHO[found[1]]}", "email:{found[1]}@acme.example"], groups'
+    ),
+    PEOPLE,
+)
 PAY = {"id": "p1", "amount_minor": 50_000, "currency": "EUR"}
 SECRET = "shared-with-the-other-side"
 
@@ -66,7 +70,7 @@ class Listener:
     def messages(self) -> list[dict[str, Any]]:
         return [json.loads(body) for body in self.bodies]
 
-    async def take(self, stream: SocketStream) -> None:
+    async def take(self, stream: ByteStream) -> None:
         async with stream:
             data = b""
             while b"\r\n\r\n" not in data:
@@ -85,10 +89,11 @@ class Listener:
 
 
 @asynccontextmanager
-async def listener(port: int = 0) -> AsyncGenerator[Listener]:
+async def listener(tls: ssl.SSLContext | None = None) -> AsyncGenerator[Listener]:
     found = Listener()
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as open_:
-        found.port = open_.extra(anyio.abc.SocketAttribute.local_port)
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as plain:
+        open_ = TLSListener(plain, tls, standard_compatible=False) if tls else plain
+        found.port = plain.extra(anyio.abc.SocketAttribute.local_port)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(open_.serve, found.take)
             yield found

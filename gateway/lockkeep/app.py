@@ -3,10 +3,6 @@
 import logging
 import os
 import secrets
-import signal
-import socket
-import sys
-import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -16,30 +12,27 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import anyio
-import uvicorn
 from anyio.abc import TaskGroup
 from mcp.server.subscriptions import InMemorySubscriptionBus, ToolsListChanged
 from starlette.types import ASGIApp
 
-from lockkeep.errors import BadSetting, IntegrationDown, LockkeepError
+from lockkeep.errors import IntegrationDown
 from lockkeep.gates import hear
 from lockkeep.gates.approval import approval
 from lockkeep.gates.arguments import Schemas, arguments
 from lockkeep.gates.policy import policy
 from lockkeep.gates.switch import switch
 from lockkeep.heads import Heads
-from lockkeep.ledger import Ledger, audit, calls, limits
+from lockkeep.ledger import Ledger, audit, limits
 from lockkeep.model import (
     Allow,
     Answer,
     Claim,
     Deny,
-    Failed,
     Integration,
     Json,
     Outcome,
     Request,
-    Succeeded,
     Tool,
     ToolCall,
     Tools,
@@ -49,8 +42,6 @@ from lockkeep.model import (
 )
 from lockkeep.notify.announcements import Announcements
 from lockkeep.pipeline import Pipeline
-from lockkeep.policy.bundle import PolicySet
-from lockkeep.policy.engine import results
 from lockkeep.policy.engine.engine import Later
 from lockkeep.policy.engine.granting import Done, granted
 from lockkeep.policy.engine.lookups import LookUps
@@ -63,6 +54,7 @@ from lockkeep.queues import Queues
 from lockkeep.reconcile import Reconciler
 from lockkeep.rounds import Rounds
 from lockkeep.settings import Settings
+from lockkeep.showing import Showing
 from lockkeep.sinks import sinks_of
 from lockkeep.store import Store
 from lockkeep.store.folder import served
@@ -72,12 +64,10 @@ from lockkeep.surface.mcp import Surface
 from lockkeep.surface.refusals import Sparing
 from lockkeep.undoing import Undoing
 from lockkeep.upstream import Progress, ReadFailed, Supervisor, Upstream
-from lockkeep.upstream.answers import alarms_in
 from lockkeep.upstream.opening import Build, installed_server
 from lockkeep.upstream.send import sent_arguments
 
 logger = logging.getLogger("lockkeep")
-MOST_RULED = 10_000  # answers that are known to be on record
 
 
 def utc_now() -> datetime:
@@ -109,15 +99,16 @@ class Gateway:
     queues: Queues = field(init=False)
     announcements: Announcements = field(init=False)
     undoing: Undoing = field(init=False)
+    showing: Showing = field(init=False)
     _progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
     _wires: set[anyio.Event] = field(default_factory=set[anyio.Event])
-    _ruled: set[str] = field(default_factory=set[str])
     _watched: dict[str, tuple[Later, LookUps]] = field(default_factory=dict[str, tuple[Later, LookUps]])
     sparing: Sparing = field(init=False)
 
     def __post_init__(self) -> None:
         rules = lambda: self.in_force.current  # noqa: E731 - one name for "as of now"
         self.sparing = Sparing(self.clock)
+        self.showing = Showing(store=self.store, rules=rules, clock=self.clock)
         schemas = Schemas()
         self.pipeline = Pipeline(
             known=self.known,
@@ -274,6 +265,8 @@ class Gateway:
             return await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
         operation, sent = claim.call.operation, sent_arguments(tool, claim)
         before = await self.image(claim.call.id, tool, operation, sent)
+        if halted := self.ledger.halted(claim):  # reading what stands took its time
+            return halted
         answer = await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
         if answer.state != "succeeded":
             return answer
@@ -327,45 +320,8 @@ class Gateway:
             )
 
     async def shown(self, outcome: Outcome) -> Outcome:
-        """What the result rules of now let this call's caller see of its answer. Doubt withholds it."""
-        current = self.in_force.current
-        if not isinstance(outcome, Succeeded | Failed) or outcome.result is None or current is None:
-            return outcome
-        alarms = await alarms_in(outcome.result)
-        if not alarms and not current.hides and not outcome.deduplicated:
-            return outcome
-        found = self._ruled_by(current, outcome)
-        if (found.said or alarms) and outcome.call not in self._ruled:  # once, however often it is fetched
-            if len(self._ruled) >= MOST_RULED:
-                self._ruled.clear()  # a second record of an old answer is better than memory without end
-            self._ruled.add(outcome.call)
-            said, now = {**found.said, **({"alarms": list(alarms)} if alarms else {})}, self.clock()
-            await self.store.write(
-                lambda tx: audit.append(tx, "result.ruled", now, call=outcome.call, **said), durable=False
-            )
-        if found.withheld is not None and isinstance(outcome, Succeeded):
-            return replace(outcome, withheld=True, rule=found.withheld)
-        flags = (*found.flagged, *alarms)
-        return replace(outcome, result={} if found.withheld else found.result, flags=flags)
-
-    def _ruled_by(self, current: PolicySet, outcome: Succeeded | Failed) -> results.Seen:
-        """The answer under the result rules of its tool."""
-        row, result = self.store.read.one("call_get", id=outcome.call), outcome.result or {}
-        tool = current.tools.get(row["tool"]) if row else None
-        if row is None or tool is None:  # what hid parts of it is gone with the tool
-            return results.Seen({}, withheld="arguments.unknown_tool")
-        if not current.rules_of(tool.name).shown:
-            return results.Seen(result)
-        try:
-            request = calls.request_of(self.store.read, row, self.clock())
-            call = prepare(request, known_of(current, tool, current.people.roles(row["user"])))
-            return results.seen(
-                current.rules_of(tool.name).shown, call, current.env(call), result,
-                observing=current.room.observes(call),
-            )  # fmt: skip
-        except Exception:
-            logger.exception("the answer of call %s could not be judged", outcome.call)
-            return results.Seen({}, withheld="policy.error")
+        """What this call's caller may see of its answer."""
+        return await self.showing.shown(outcome)
 
     async def in_own_task(self, work: Callable[[], Awaitable[Outcome | None]]) -> Outcome | None:
         """The work goes on if the one who waits for it goes away. An exception travels to the waiter only."""
@@ -538,74 +494,3 @@ def embedded_environment(data: Path) -> dict[str, str]:
     """The environment of in-process servers: each keeps its own folder beside the ledger unless told otherwise."""
     names = {f"LOCKKEEP_{name.upper()}_DATA": str(data / name) for name in _installed_servers()}
     return {**names, **{key: value for key, value in os.environ.items() if key.startswith("LOCKKEEP_")}}
-
-
-class _Server(uvicorn.Server):
-    """Tells held requests to end before it waits for connections to close."""
-
-    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_exit = on_exit
-
-    def handle_exit(self, sig: int, frame: object) -> None:
-        self._on_exit()
-        super().handle_exit(sig, frame)  # pyright: ignore[reportArgumentType] - uvicorn's own signature
-
-
-def _heard(_number: int, _frame: object) -> None:
-    """uvicorn raises the signal again at its own end; the gateway's orderly stop comes after that."""
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """The bound socket; a port that is taken is one sentence, before anything is said to be served."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(
-        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # named: else answers wait 40 ms for Nagle
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
-        listening.close()
-        raise PortTaken(f"{settings.host}:{settings.port}: {error.strerror}") from None
-    return listening
-
-
-class PortTaken(LockkeepError):
-    """The address cannot be listened on. Stop what uses it, or set LOCKKEEP_PORT to another one."""
-
-
-async def serve(settings: Settings, *, started: Callable[[Gateway], None] | None = None) -> None:
-    """Serve until a signal ends it."""
-    if not settings.loopback and not settings.allowed_hosts and not settings.public_url:
-        raise BadSetting(
-            "beyond this machine, LOCKKEEP_PUBLIC_URL or LOCKKEEP_ALLOWED_HOSTS must name the gateway"
-        )
-    configure_logging(settings.log_level)
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, _heard)
-    async with running(settings) as gateway:
-        listening = _listen(settings)
-        config = uvicorn.Config(
-            gateway.asgi(), host=settings.host, port=settings.port, log_config=None, access_log=False, lifespan="on",
-            server_header=False, timeout_graceful_shutdown=int(settings.stop_s) + 1,
-        )  # fmt: skip
-        if started is not None:
-            started(gateway)
-        await _Server(config, gateway.holds.stopping.set).serve(sockets=[listening])
-
-
-class PlainFrames(logging.Formatter):
-    """An exception's type and frames, never its text or locals: texts quote payloads."""
-
-    def formatException(self, ei: object) -> str:
-        kind, _, frames = ei  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
-        return "".join([*traceback.format_tb(frames), getattr(kind, "__name__", "?")])  # pyright: ignore[reportUnknownArgumentType]
-
-
-def configure_logging(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PlainFrames("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("httpx2", "httpcore2", "mcp", "uvicorn"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -433,12 +433,17 @@ class Person:
     roles: frozenset[str]
     accounts: tuple[str, ...] = ()
     manager: str | None = None
-    lent: frozenset[str] = frozenset()  # seats of others they sit on for now
+    lent: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])  # seats of others, by whose they are
 
     @property
     def seats(self) -> frozenset[str]:
         """What a demand may name to mean this person: a group, or the person alone."""
-        return self.groups | {f"user:{self.id}"} | self.lent
+        return self.own.union(*self.lent.values())
+
+    @property
+    def own(self) -> frozenset[str]:
+        """Their own seat, whoever else lends them one."""
+        return self.groups | {f"user:{self.id}"}
 
 
 Tools = Mapping[str, Tool]

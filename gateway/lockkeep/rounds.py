@@ -111,18 +111,23 @@ class Rounds:
         """What an approver changed is another call, decided anew; one that was being decided at a crash is so again."""
         read = self.ledger.store.read
         for row in read.all("edits_open"):
-            if row["successor"] in self._running:
+            rested = anyio.current_time() >= self._rested.get(row["successor"], 0.0)
+            if row["successor"] in self._running or not rested:
                 continue
             self._running.add(row["successor"])
             self.tasks.start_soon(self._edited, row)
 
     async def _edited(self, row: Row) -> None:
+        """What could not be decided for now, and so is on no record, is tried again in a while."""
+        self._rested[row["successor"]] = anyio.current_time() + REST
         try:
             outcome = self.ledger.outcome(row["successor"])  # decided already, before a crash
             request = edits.to_run(self.ledger.store.read, row, self.ledger.clock())
             if outcome is None and request is not None:
                 outcome = await self.decide(request)
             own: str | None = getattr(outcome, "call", None)  # an equal call may have come first
+            if outcome is not None and own is None:
+                return
 
             def done(tx: Tx) -> None:
                 tx.run("edit_done", successor=row["successor"])
@@ -130,6 +135,7 @@ class Rounds:
                     tx.run("call_succeeded_by", id=row["call"], successor=own)
 
             await self.ledger.store.write(done)
+            self._rested.pop(row["successor"], None)
             self.ledger.events.settled(row["call"])
         except Exception:
             logger.exception("edited call %s could not be run", row["successor"])

@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 
 import anyio
 
-from lockkeep.app import serve
-from lockkeep.ledger import Ledger
+from lockkeep.serving import serve
+from lockkeep.ledger import Ledger, outbox
 from lockkeep.ledger.claims import Tx
 from lockkeep.model import Answer, Claim, Outcome, ToolCall
+from lockkeep.notify.announcements import Announcements
 from lockkeep.rounds import Rounds
 from lockkeep.settings import Settings
 from lockkeep.upstream import Upstream
@@ -30,43 +31,61 @@ def die() -> NoReturn:
 
 
 def doom(point: str) -> None:
-    """From now on this process dies at the point, on its first write."""
+    """From now on this process dies at the point, on its first write; `undo 3: claimed` means the third undo of a plan."""
+    which, _, point = point.rpartition(": ")
+    third, seen = int(which.removeprefix("undo ") or 0), set[str]()
+
+    def due(call: ToolCall) -> bool:
+        if not third:
+            return not call.reads
+        if call.undo_of is not None:
+            seen.add(call.id)
+        return call.undo_of is not None and len(seen) == third
+
     claim_in, claim, send = Ledger._claim, Ledger.claim, Upstream.send  # pyright: ignore[reportPrivateUsage]
     settle_in, settle = Ledger._settle, Ledger.settle  # pyright: ignore[reportPrivateUsage]
 
     def before_claim_commits(self: Ledger, tx: Tx, call: ToolCall, *more: Any) -> Any:
         found = claim_in(self, tx, call, *more)
-        return die() if isinstance(found, Claim) and not call.reads else found
+        return die() if isinstance(found, Claim) and due(call) else found
 
     async def claimed(self: Ledger, call: ToolCall, *more: Any) -> Any:
         found = await claim(self, call, *more)
-        return die() if isinstance(found, Claim) and not call.reads else found
+        return die() if isinstance(found, Claim) and due(call) else found
 
     async def at_the_server(self: Upstream, made: Claim, *more: Any, **named: Any) -> Answer:
         answer = await send(self, made, *more, **named)
-        return answer if made.call.reads else die()
+        return die() if due(made.call) else answer
 
     def before_settle_commits(self: Ledger, tx: Tx, made: Claim, answer: Answer) -> Outcome:
-        settle_in(self, tx, made, answer)
-        return die()
+        outcome = settle_in(self, tx, made, answer)
+        return die() if due(made.call) else outcome
 
     async def settled(self: Ledger, made: Claim, answer: Answer) -> Outcome:
-        await settle(self, made, answer)
-        return die()
+        outcome = await settle(self, made, answer)
+        return die() if due(made.call) else outcome
 
     async def agreed(self: Rounds, *_: Any) -> None:
+        die()
+
+    async def untold(self: Announcements, *_: Any) -> Any:
+        die()
+
+    def told(*_: Any) -> None:
         die()
 
     async def deaf(self: Rounds) -> None:
         await anyio.sleep_forever()
 
-    patches: dict[str, tuple[type, str, Any]] = {
+    patches: dict[str, tuple[Any, str, Any]] = {
         "before the claim commits": (Ledger, "_claim", before_claim_commits),
         "claimed": (Ledger, "claim", claimed),
         "at the server": (Upstream, "send", at_the_server),
         "before the settle commits": (Ledger, "_settle", before_settle_commits),
         "settled": (Ledger, "settle", settled),
         "agreed": (Rounds, "_agreed", agreed),  # people have voted, nothing is claimed
+        "before it is told": (Announcements, "_try", untold),  # the notice is written, nobody was told
+        "told": (outbox, "sent", told),  # the other side has it, and that is not written
         "deaf": (Rounds, "report_switches", deaf),  # never says which switches it has seen
     }
     if point:

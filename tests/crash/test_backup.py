@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -21,7 +22,7 @@ from crash.test_approvals import LEAD, parked, vote
 from house import free_port, said
 from lockkeep.errors import RestoreUnfinished
 from lockkeep.ledger import audit, backups, heads
-from lockkeep.store import reading_any
+from lockkeep.store import migrate, reading_any
 from lockkeep.store.folder import served
 
 UNDECIDED = ("parked", "agreed")
@@ -346,6 +347,44 @@ async def test_what_a_restore_left_half_done_is_served_by_nobody_until_it_is_don
 
 def cut_off(_folder: Path) -> None:
     raise OSError(5, "cut off")
+
+
+@pytest.mark.crash
+@pytest.mark.promise("P7")
+async def test_a_backup_of_an_older_release_is_brought_to_this_one_and_a_newer_one_is_refused(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Place(place.folder / "old")
+    with monkeypatch.context() as then:
+        first_ten = migrate.shipped()[:10]
+        then.setattr(migrate, "shipped", lambda: first_ten)
+        old_backup(old)
+    elsewhere = {**place.environ, "LOCKKEEP_DATA": str(place.folder / "elsewhere")}
+    brought = await command(elsewhere, "restore", str(old.folder / "backup"), "--json")
+    newer = place.folder / "backup"
+    db = sqlite3.connect(newer / "lockkeep.db", isolation_level=None)
+    db.execute("INSERT INTO migrations VALUES (99, '0099_later.sql', 'x')")
+    db.close()
+    manifest(newer, files={"lockkeep.db": backups.digest(newer / "lockkeep.db")})
+    empty = {**place.environ, "LOCKKEEP_DATA": str(place.folder / "empty")}
+    refused = await command(empty, "restore", str(newer))
+
+    assert (brought.code, brought.data["records"]) == (0, 2), brought
+    assert (refused.code, "another release" in refused.err) == (2, True), refused
+    assert {each.name for each in (place.folder / "empty").iterdir()} == {"serve.lock"}
+
+
+def old_backup(place: Place) -> None:
+    """As a release wrote it that knew ten migrations."""
+    with place.store() as store:
+        now = datetime(2027, 3, 1, tzinfo=UTC)
+        store.write_now(lambda tx: audit.append(tx, "gateway.started", now))
+        key = store.write_now(lambda tx: heads.make_key(place.data, tx, now))
+        backups.write(store, place.data, place.folder / "backup", key, release="0", now=now, told=silently)
+
+
+def silently(_name: str, _done: int, _total: int) -> None:
+    pass
 
 
 def everything(folder: Path) -> dict[str, bytes]:

@@ -130,10 +130,11 @@ def denial_codes() -> dict[str, set[str]]:
 
 def kinds_of_tampering() -> set[str]:
     """Every kind that the check of the chain can find."""
-    tree = ast.parse((GATEWAY / "ledger" / "audit.py").read_text(encoding="utf-8"))
+    texts = [(GATEWAY / "ledger" / name).read_text(encoding="utf-8") for name in ("chain.py", "heads.py")]
     calls = [
         node
-        for node in ast.walk(tree)
+        for text in texts
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Tampering"
     ]
     return {kind for node in calls for kind in _texts(node.args[1])}

@@ -16,6 +16,7 @@ from lockkeep.policy.cases import cases
 from lockkeep.policy.conditions import functions
 from lockkeep.policy.files import (
     asking,
+    channels,
     entries,
     figures,
     gatewayfile,
@@ -68,6 +69,10 @@ TABLES = [
     ("policy-files.md", "A result", cases.RESULT),
     ("lint.md", "The lints", lint.KINDS),
     ("policy-files.md", "An integration", gatewayfile.ENTRY),
+    ("policy-files.md", "Channels", (*channels.COMMON, *channels.OTHER)),
+    ("policy-files.md", "Slack", channels.SLACK),
+    ("policy-files.md", "E-mail", channels.EMAIL),
+    ("policy-files.md", "Webhook", channels.WEBHOOK),
     ("policy-files.md", "Duties", people.DUTIES),
     ("workflow-files.md", "A workflow file", workflowfile.TOP),
     ("workflow-files.md", "A trigger", triggers.TRIGGER),

@@ -237,6 +237,25 @@ def test_an_export_is_checked_offline_against_heads_and_key(place: Place) -> Non
     assert (without_key.code, "--key" in without_key.err) == (2, True)
 
 
+@pytest.mark.promise("P7")
+def test_heads_of_two_keys_are_checked_with_both_and_only_with_both(place: Place) -> None:
+    out = place.folder / "out"
+    out.mkdir()
+    environ = place.environ | {"LOCKKEEP_HEADS_FOLDER": str(out)}
+    keys: list[str] = []
+    for number in range(2):  # as after a restore on a new machine
+        (place.data / heads.FILE).unlink(missing_ok=True)
+        file = place.folder / f"key-{number}.pem"
+        file.write_text(lockkeep(environ, "audit", "key").out, encoding="utf-8")
+        assert lockkeep(environ, "audit", "head").code == 0
+        keys += ["--key", str(file)]
+    both = lockkeep(environ, "audit", "verify", "--head", str(out), *keys)
+    one = lockkeep(environ, "audit", "verify", "--head", str(out), "--json")
+
+    assert both.code == 0, both
+    assert (one.code, [each["kind"] for each in one.data["tampering"]]) == (1, ["signature"])
+
+
 def test_the_key_is_private_made_once_and_on_record(place: Place) -> None:
     first = lockkeep(place.environ, "audit", "key", "--json").data
     second = lockkeep(place.environ, "audit", "key", "--json").data

@@ -174,6 +174,14 @@ COMMANDS: dict[str, tuple[Words, int, type]] = {  # arguments, exit code, what t
     "console login": (("--as", "bo"), 0, dict),
     "audit verify": ((), 0, dict),
     "audit tail": ((), 0, list),
+    "audit key": ((), 0, dict),
+    "audit head": ((), 0, dict),
+    "audit export": (("--out", "EXPORT"), 0, dict),
+    "audit evidence": ((), 0, dict),
+    "audit prune": ((), 0, dict),
+    "audit forget": (("call_none", "--reason", "x"), 2, object),
+    "backup": (("/dev/null",), 2, object),  # no folder
+    "restore": (("/nowhere",), 2, object),
 }
 WITHOUT_JSON = {"serve", "server", "approvals watch", "approvals undelegate", "policy schema"}  # the last prints JSON only
 
@@ -205,6 +213,7 @@ async def test_every_command_gives_json_on_demand_lines_in_a_pipe_and_its_exit_c
         "CALL.json": str(file),
         "APPROVAL": asked["approval_id"],
         "CALL": asked["call_id"],
+        "EXPORT": str(place.folder / "export.jsonl"),
         "BOUND": digest,
     }
     got: dict[str, tuple[int, type]] = {}
@@ -290,6 +299,16 @@ BAD: dict[Words, tuple[int, str]] = {
     ("catalog", "pull", "nobody"): (2, "no integration"),
     ("server", "nobody"): (2, "installed: billing, calendar"),
     ("audit", "tail", "-n", "0"): (2, "-n"),
+    ("audit", "verify", "--export", "/nowhere"): (2, "/nowhere"),
+    ("audit", "verify", "--head", "/nowhere"): (2, "--key"),
+    ("audit", "verify", "--size", "3"): (2, "--head"),
+    ("audit", "verify", "--size", "3", "--head", "abc"): (2, "64"),
+    ("audit", "export", "--format", "xml"): (2, "xml"),
+    ("audit", "export", "--from", "yesterday"): (2, "2027-03-31"),
+    ("audit", "evidence", "--to", "1.4.2027"): (2, "2027-03-31"),
+    ("audit", "forget", "call_none", "--reason", "x"): (2, "no call begins"),
+    ("backup", "/dev/null/x"): (2, "/dev/null/x"),
+    ("restore", "/nowhere"): (2, "no finished backup"),
     ("nonsense",): (2, "nonsense"),
     ("calls", "nonsense"): (2, "nonsense"),
 }

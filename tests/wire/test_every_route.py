@@ -9,13 +9,13 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.applications import Starlette
-from wire.test_address import META, answer, modern
-from wire.test_inbox import RULES, ask, settled, visitor
 
 from house import PEOPLE, House, house
 from lockkeep.ledger import callers, switches
 from lockkeep.surface import console
 from lockkeep.surface.refusals import Refusals
+from wire.test_address import META, answer, modern
+from wire.test_inbox import RULES, ask, settled, visitor
 
 DUTIES = PEOPLE + "duties: {kill: [lead], resume: [lead]}\n"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -102,7 +102,12 @@ class Gate:
     def world(self) -> tuple[Any, ...]:
         thrown = [(each.id, each.scope) for each in switches.thrown(self.home.store.read)]
         rows = self.home.store.read.all("approvals_list", state=None, count=10)
-        return thrown, [(row["id"], row["state"]) for row in rows], self.home.states(), [*self.home.shop.effects]
+        return (
+            thrown,
+            [(row["id"], row["state"]) for row in rows],
+            self.home.states(),
+            [*self.home.shop.effects],
+        )
 
     async def cell(self, method: str, path: str, who: str) -> Cell:
         asks = self.known.get(who) or await caller(self.home, who)
@@ -169,9 +174,8 @@ async def test_every_route_answers_every_caller_as_the_table_says_and_no_other_r
 async def asked_by_all(door: Gate, method: str, path: str, row: tuple[Cell, ...] | None) -> tuple[Cell, ...]:
     """What each of the six is answered. Whoever may change something comes last; nobody else changes anything."""
     cells: dict[str, Cell] = {}
-    if row is None:  # nothing is there for anybody: two are enough
-        cells |= {who: await door.cell(method, path, who) for who in (WHO[0], WHO[4])}
-        return tuple(cells.get(who, cells[WHO[0]]) for who in WHO)
+    if row is None:  # nothing is there for anybody: one who may much is enough
+        return (await door.cell(method, path, WHO[4]),) * len(WHO)
     may = [row[place] == 303 and path != "/" for place in range(len(WHO))]
     for place in sorted(range(len(WHO)), key=lambda place: may[place]):
         before = door.world()
@@ -182,11 +186,12 @@ async def asked_by_all(door: Gate, method: str, path: str, row: tuple[Cell, ...]
 
 
 async def test_a_path_nobody_knows_is_not_found_whoever_asks(tmp_path: Path) -> None:
+    paths = ("/admin", "/metrics", "/mcp/x", "/mcp/../inboxes", "/static/../../people.yaml", "/.well-known/x")
     async with gate(tmp_path) as door:
-        paths = ("/admin", "/metrics", "/mcp/x", "/mcp/../inbox", "/inbox/", "/static/../../people.yaml", "/.well-known/x")
-        said = {
-            path: {(await door.http.request(method, path)).status_code for method in ("GET", "POST")}
+        said = [
+            (await door.http.request(method, path)).status_code
             for path in paths
-        }  # fmt: skip
+            for method in ("GET", "POST")
+        ]
 
-    assert {path: codes - {401, 404, 405, 307} for path, codes in said.items()} == dict.fromkeys(paths, set())
+    assert {*said} <= {404, 405}, said  # 405: below /mcp nobody gets a stream

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.backends.smtp_server import certificate
 
-from house import said
+from house import Clock, said
+from lockkeep.app import utc_now
 from lockkeep.notify import reach, webhook
+from lockkeep.notify.port import Notice
+from lockkeep.policy.files.channels import ChannelEntry
 from told import SECRET, Listener, ask, listener, telling, until
 
 HOOK = "  siem: {{kind: webhook, url: {url}, secret: env:HOOK_SECRET{more}}}\n"
@@ -55,6 +59,7 @@ async def test_what_is_asked_decided_stopped_and_lifted_is_told_once_each_and_si
         assert head["lockkeep-notice"] == message["id"]
 
 
+@pytest.mark.full
 async def test_a_channel_hears_only_what_it_is_for(tmp_path: Path) -> None:
     async with listener() as out, listener() as alarms:
         channels = hook(out, ", about: approvals") + hook(alarms, ", about: [alarms]").replace(
@@ -104,6 +109,7 @@ async def test_after_a_day_it_is_given_up_on_the_record(tmp_path: Path) -> None:
     assert troubles[-1:] == ["siem: 1 message given up within the last 30 days: 127.0.0.1 answered 500"]
 
 
+@pytest.mark.full
 async def test_a_channel_that_hangs_holds_up_no_call_and_no_other_channel(tmp_path: Path) -> None:
     async with listener() as slow, listener() as out:
         slow.hold = anyio.Event()
@@ -179,3 +185,38 @@ async def test_a_name_that_leads_inside_is_refused_and_its_address_is_looked_up_
 
     assert (found.url, found.authority) == ("https://93.184.216.34:8443/a?b=c", "hook.example:8443")
     assert asked == ["hook.example", "both.example"]
+
+
+@pytest.mark.full
+async def test_a_certificate_must_be_one_that_the_name_in_the_address_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, cert = certificate(tmp_path)
+    said: dict[str, str] = {}
+    async with listener(tls) as out:
+        port = out.port
+        for name, url, more in (
+            ("stranger", f"https://localhost:{port}/x", {}),
+            ("vouched for", f"https://localhost:{port}/x", {"ca_file": str(cert)}),
+            ("another name", f"https://127.0.0.1:{port}/x", {"ca_file": str(cert)}),
+            ("no file", f"https://localhost:{port}/x", {"ca_file": str(tmp_path / "none")}),
+        ):
+            values = {"url": url, "secret": "env:HOOK_SECRET", **more}
+            channel = webhook.WebhookChannel(
+                ChannelEntry(name="siem", kind="webhook", values=values), Clock()
+            )
+            try:
+                await channel.deliver(
+                    Notice(id="ntc_1", event="test", at=utc_now(), gateway="g", url="u"), ()
+                )
+                said[name] = "taken"
+            except webhook.Undelivered as error:
+                said[name] = str(error)
+
+    assert said == {
+        "stranger": "localhost does not answer: ConnectError",
+        "vouched for": "taken",
+        "another name": "127.0.0.1 does not answer: ConnectError",
+        "no file": f"ca_file: {tmp_path / 'none'} cannot be read as a certificate",
+    }
+    assert out.heads[0]["host"] == f"localhost:{port}"

@@ -37,8 +37,10 @@ def verify(
         ),
     ] = None,
     key: Annotated[
-        Path | None,
-        typer.Option(help="The public key, as `lockkeep audit key` prints it. Default: the ledger's own."),
+        list[Path] | None,
+        typer.Option(
+            help="The public key, as `lockkeep audit key` prints it; default: the ledger's own. Several, if it changed."
+        ),
     ] = None,
     size: Annotated[int | None, typer.Option(help="How many records the noted hash covers.")] = None,
     part: Annotated[
@@ -48,14 +50,15 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Walk the whole chain. Exit 0: sound; 1: tampered with, how and where; 2: it cannot be read."""
+    keys = [heads.public_key(each) for each in key or ()]
     if export is not None:
-        marks, faults = _outside(head, size, heads.public_key(key) if key else None)
+        marks, faults = _outside(head, size, keys)
         _told(verified_file(export, marks, part=part), faults, as_json)
         return
     with here() as place:
-        own = None if key else heads.key_of(place.settings.data)
-        public = heads.public_key(key) if key else own.public if own else None
-        marks, faults = _outside(head, size, public)
+        if not keys and (own := heads.key_of(place.settings.data)) is not None:
+            keys = [own.public]
+        marks, faults = _outside(head, size, keys)
         _told(verified(place.store, marks), faults, as_json)
 
 
@@ -146,7 +149,7 @@ def _lines(path: Path) -> Iterator[Record]:
 
 
 def _outside(
-    head: str | None, size: int | None, key: heads.PublicKey | None
+    head: str | None, size: int | None, keys: Sequence[heads.PublicKey]
 ) -> tuple[list[Mark], list[Tampering]]:
     """What is known outside, and heads whose signature is wrong: those prove nothing."""
     if head is None:
@@ -157,10 +160,11 @@ def _outside(
         if len(head) != HASH:
             raise BadSetting("with --size, --head is the hash you noted: 64 hexadecimal digits")
         return [Mark(size, head)], []
-    if key is None:
+    if not keys:
         raise BadSetting("a head proves nothing without the key it was signed with; give --key FILE")
     found = heads.heads_in(Path(head))
-    faults = {each: fault for each in found if (fault := key.fault(each))}
+    named = {key.installation: key for key in keys}
+    faults = {each: fault for each in found if (fault := named.get(each.installation, keys[0]).fault(each))}
     return [each.mark for each in found if each not in faults], list(faults.values())
 
 

@@ -79,8 +79,8 @@ def restore(
         public = heads.public_key(key) if key else own.public if own else None
         backups.check(folder, made, signature, public)
         _same(folder, settings)
-        staged = backups.stage(folder, made, settings.data)
-        done = _closed(staged / backups.LEDGER, made, settings)
+        with backups.staged(folder, made, settings.data) as staged:
+            done = _closed(staged / backups.LEDGER, made, settings)
         aside = backups.swap(settings.data, utc_now())
     with here() as place:
         send_heads(place)

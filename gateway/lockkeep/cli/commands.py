@@ -19,6 +19,7 @@ from lockkeep.cli import (
     exporting,
     linting,
     meaning,
+    notify,
     replay,
     retention,
     serve,
@@ -28,6 +29,7 @@ from lockkeep.cli import (
     testing,
     undo,
 )
+from lockkeep.cli.drill import command as drilling
 
 app = typer.Typer(
     name="lockkeep",
@@ -82,6 +84,8 @@ audit.app.command("prune")(retention.prune)
 audit.app.command("forget")(retention.forget)
 audit.app.command("evidence")(evidence.evidence)
 app.add_typer(audit.app, name="audit")
+app.add_typer(notify.app, name="notify")
+app.command("drill")(drilling.drill)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("server", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import anyio
 import typer
 
-from lockkeep.cli.here import here, utc_now
+from lockkeep.cli.drill.command import last_drill
+from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.policy import activate_folder
 from lockkeep.cli.show import AsJson, ago, data, fail, fields, rows, say
 from lockkeep.errors import BadPolicySet, LockkeepError, UnknownServer
 from lockkeep.heads import outside
-from lockkeep.ledger import audit, switches
+from lockkeep.ledger import audit, outbox, switches
 from lockkeep.model import Json
 from lockkeep.policy.bundle import load, read_folder
 from lockkeep.settings import from_environment
@@ -32,7 +33,7 @@ def serve(
     ] = False,
 ) -> None:
     """Run the gateway, its inbox and health addresses until Ctrl-C."""
-    from lockkeep.app import serve as run  # web and protocol libraries: no other command waits for them
+    from lockkeep.serving import serve as run  # web and protocol libraries: no other command waits for them
 
     settings = from_environment()
     read_folder(
@@ -97,9 +98,18 @@ def status(as_json: AsJson = False) -> None:
                 f"{each.mode} {each.scope} by {each.by} {ago(each.at.isoformat(), utc_now())} ago: {each.reason}"
                 for each in [*switches.by_file(place.settings.data), *switches.thrown(read)]
             ],
+            "notify": _told(place),
+            "last_drill": last_drill(read, utc_now()),
             "heads_outside": outside(place.store, sinks_of(place.settings)) or NO_SINK,
         }
         fields(found, as_json)
+
+
+def _told(place: Here) -> list[str]:
+    """Whether people hear of approvals and alarms elsewhere."""
+    channels = tuple(place.rules.gateway.notify) if place.rules else ()
+    troubles = outbox.troubles(place.store.read, utc_now())
+    return troubles or ([f"{', '.join(channels)}: all told"] if channels else ["no channel in gateway.yaml"])
 
 
 def _integrations(url: str) -> list[str]:
@@ -159,6 +169,8 @@ def _store_checks(note: Callable[[str, bool, str], None]) -> None:
         ]
         sound = all(audit.hashed(text) == digest for _, digest, text in tail)
         note("the log's last record is sound", sound, "`lockkeep audit verify`")
+        troubles = outbox.troubles(store.read, utc_now())
+        note("people are told", not troubles, "; ".join([*troubles, "`lockkeep notify test`"]))
         waiting = store.read.all("calls_in_state", state="needs_human")
         note(
             "no call waits to be resolved",

@@ -1,6 +1,8 @@
 """`lockkeep kill`, `pause`, `resume`: straight to the store, also when nothing else works."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -69,54 +71,80 @@ def resume(
         data(shown) if as_json else say(f"{scope} may run again, by {author}.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What a stop came to."""
+
+    switch: Switch
+    pid: int | None  # of the gateway that serves the folder
+    seen: bool  # that gateway's sends see the switch, or there is none
+    wire: list[str]  # calls that were sent before
+    queues: Mapping[str, str | None]  # why it is not held; None if it is
+    readable: bool  # whether the rules in force say which queues there are
+
+    @property
+    def confirmed(self) -> bool:
+        return self.seen and self.readable and not any(self.queues.values())
+
+
+def stopped(
+    place: Here, scope: str, mode: SwitchMode, reason: str, by: str, *, within: float = 0.0
+) -> Stopped:
+    """The switch stands, and the gateway was waited for. `within`: seconds for what is on the wire to end."""
+    _known(place, scope)
+    switch = place.store.write_now(
+        lambda tx: switches.throw(tx, scope=scope, mode=mode, reason=reason, by=by, now=utc_now())
+    )
+    pid = serving(place.settings.data)
+    seen = pid is None or _seen(place, switch.id)
+    wire = _on_the_wire(place, switch, within)
+    queues = _queues(place, switch, running=pid is not None)
+    readable = place.rules is not None or not place.in_force.refused
+    return Stopped(switch=switch, pid=pid, seen=seen, wire=wire, queues=queues, readable=readable)
+
+
 def _throw(scope: str, mode: SwitchMode, reason: str, as_json: bool, *, within: float = 0.0) -> None:
     with here() as place:
         author = place.author("kill", in_emergency=True)
-        _known(place, scope)
-        switch = place.store.write_now(
-            lambda tx: switches.throw(tx, scope=scope, mode=mode, reason=reason, by=author, now=utc_now())
-        )
-        pid = serving(place.settings.data)
-        seen = pid is None or _seen(place, switch.id)
-        wire = _on_the_wire(place, switch, within)
-        queues = _queues(place, switch, running=pid is not None)
-        readable = place.rules is not None or not place.in_force.refused
+        done = stopped(place, scope, mode, reason, author, within=within)
         shown: dict[str, Json] = {
-            "switch": switch.id,
-            "scope": scope,
-            "mode": mode,
-            "by": author,
-            "confirmed": seen,
-            "on_the_wire": wire,
-            "queues": dict(queues),
-            "queues_known": readable,
-        }
+            "switch": done.switch.id, "scope": scope, "mode": mode, "by": author, "confirmed": done.seen,
+            "on_the_wire": done.wire, "queues": dict(done.queues), "queues_known": done.readable,
+        }  # fmt: skip
         if as_json:
             data(shown)
         else:
-            say(f"{mode} {scope}, by {author}: {reason}")
-            say("On the wire: " + (", ".join(wire) if wire else "nothing."))
-            for integration, failure in queues.items():
-                if failure is None:
-                    say(f"The queue of {integration} is held.")
-        if not seen:
-            fail(
-                f"not confirmed: gateway process {pid} has not seen it within {SEEN_WITHIN:g} seconds; end that process"
-            )
-        for integration, failure in queues.items():
-            if failure is not None:
-                fail(f"not held: the queue of {integration} ({failure}); stop that server itself")
-        if not readable:
-            fail(
-                "not held: the rules in force do not load, so nobody knows which servers would still send what is queued; "
-                "stop every server that sends by itself, then see: lockkeep policy check"
-            )
-        if pid is None:
+            _say(done)
+        _complain(done, within)
+        if done.pid is None:
             send_heads(place)
-        if wire and within:
-            fail(f"not drained: these calls are still on the wire after {within:g} seconds")
-        if not (seen and readable) or any(queues.values()) or (wire and within):
+        if not done.confirmed or (done.wire and within):
             raise typer.Exit(1)
+
+
+def _say(done: Stopped) -> None:
+    say(f"{done.switch.mode} {done.switch.scope}, by {done.switch.by}: {done.switch.reason}")
+    say("On the wire: " + (", ".join(done.wire) if done.wire else "nothing."))
+    for integration, failure in done.queues.items():
+        if failure is None:
+            say(f"The queue of {integration} is held.")
+
+
+def _complain(done: Stopped, within: float) -> None:
+    if not done.seen:
+        fail(
+            f"not confirmed: gateway process {done.pid} has not seen it within {SEEN_WITHIN:g} seconds; end that process"
+        )
+    for integration, failure in done.queues.items():
+        if failure is not None:
+            fail(f"not held: the queue of {integration} ({failure}); stop that server itself")
+    if not done.readable:
+        fail(
+            "not held: the rules in force do not load, so nobody knows which servers would still send what is queued; "
+            "stop every server that sends by itself, then see: lockkeep policy check"
+        )
+    if done.wire and within:
+        fail(f"not drained: these calls are still on the wire after {within:g} seconds")
 
 
 def _on_the_wire(place: Here, switch: Switch, within: float) -> list[str]:

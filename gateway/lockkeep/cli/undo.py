@@ -22,6 +22,17 @@ app = typer.Typer(
 LOOK_WITHIN = 30.0
 COLUMNS = ("place", "call", "tool", "subject", "would", "note", "state")
 FINE = ("restores", "compensates", "later")
+SENTENCES = {
+    "restores": "everything it changed is put back as it was.",
+    "compensates": "it is made up for; what stays is in the note.",
+    "later": "it can be taken back once the newer ones are, which come first.",
+    "conflict": "somebody changed it since. Nothing of theirs is overwritten: it stays.",
+    "window closed": "it is too late for it.",
+    "not allowed": "the rules do not let you, or not now.",
+    "stopped": "a switch stops it: lockkeep switches; another person may let it, with lockkeep resume --undo-only.",
+    "impossible": "there is no way back; the note says why.",
+}
+STATES = {"done": "done", "failed": "failed", "skipped": "skipped", "unknown": "unknown", "open": "not done"}
 Apply = Annotated[bool, typer.Option("--apply", help="Do it, newest call first.")]
 Skip = Annotated[bool, typer.Option("--skip", help="Go on after a call that cannot be taken back.")]
 Reason = Annotated[str, typer.Option(help="Why. It stands in the record.")]
@@ -118,20 +129,22 @@ def _take_back(place: Here, chosen: list[str], reason: str, apply: bool, skip: b
         say("Nothing was changed. Add --apply to do it.")
     elif apply and plan.state == "shown":
         fail("nothing was changed: not every call can be taken back; --skip takes back the others")
-    elif plan.state == "running" and not as_json:
-        say(f"It goes on, waiting for people perhaps: lockkeep undo show {id}")
+    elif plan.state in ("looking", "running") and not as_json:
+        doing = "waits for people" if _waits_for_people(place, plan) else "goes on"
+        say(f"The gateway {doing}: lockkeep undo show {id}")
     if any(step.state not in ("done", "open") or step.says not in FINE for step in plan.steps):
         raise typer.Exit(1)
 
 
 def _wait(place: Here, id: str, state: str, *, told: bool = False) -> Plan:
-    """Until the gateway has moved on; a plan that waits for people is left to it."""
-    end, seen = time.monotonic() + LOOK_WITHIN, set[int]()
+    """Until the gateway has moved on; a plan that waits for people, or does not move for long, is left to it."""
+    end, seen, moved = time.monotonic() + LOOK_WITHIN, set[int](), 0
     while (plan := undo.plan(place.store.read, id)).state == state and time.monotonic() < end:
+        if (now := sum(bool(step.says) + (step.state != "open") for step in plan.steps)) > moved:
+            moved, end = now, time.monotonic() + LOOK_WITHIN
         for step in plan.steps:
             if told and step.state != "open" and step.place not in seen:
                 seen.add(step.place)
-                end = time.monotonic() + LOOK_WITHIN
                 say(f"{step.place} of {len(plan.steps)}: {step.call} {step.state}")
         if state == "running" and _waits_for_people(place, plan):
             break
@@ -154,7 +167,18 @@ def _tell(place: Here, plan: Plan, as_json: bool) -> None:
             "would": step.says, "note": step.note, "state": step.state, "undo": step.undo,
         })  # fmt: skip
     if as_json:
-        data({"plan": plan.id, "state": plan.state, "by": plan.person, "reason": plan.reason, "steps": lines})
+        counts: dict[str, Json] = {state: _count(plan, state) for state in STATES}
+        data({"plan": plan.id, "state": plan.state, "by": plan.person, "reason": plan.reason, "counts": counts, "steps": lines})  # fmt: skip
         return
     say(f"Plan {plan.id}, {plan.state}, by {plan.person}")
     rows(COLUMNS, lines, False)
+    for would in dict.fromkeys(step.says for step in plan.steps if step.state == "open"):
+        if would in SENTENCES and plan.state == "shown":
+            say(f"{would}: {SENTENCES[would]}")
+    if plan.state in ("running", "done", "stopped"):
+        found = [f"{_count(plan, state)} {word}" for state, word in STATES.items() if _count(plan, state)]
+        say(f"{', '.join(found)}.")
+
+
+def _count(plan: Plan, state: str) -> int:
+    return sum(step.state == state for step in plan.steps)

@@ -21,7 +21,7 @@ async def approval(
         return Deny("policy.none_loaded", "No policy set is loaded.", retry="later")
     wanted = demands(findings)
     arguments = next(each.verdict.arguments for each in findings if isinstance(each.verdict, RequireApproval))
-    people = current.people.persons
+    people, owner = current.people.persons, current.gateway.agents.get(call.agent)
     if call.agreed is not None:
         row = store.read.one("approval_get", id=call.agreed)
         same = row is not None and row["bound"] == bound(call, arguments, basis_of(findings).rules)
@@ -30,7 +30,7 @@ async def approval(
             and same
             and row["state"] == "approved"
             and _covers(row, wanted)
-            and not approvals.waits_for(store.read, row, people, call.at)
+            and not approvals.waits_for(store.read, row, people, call.at, owner)
         ):
             return Allow(arguments)
     return asked(call, RequireApproval(wanted, arguments), current)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice, product
 from typing import Literal
 
 from lockkeep.errors import NotFound
@@ -14,6 +15,9 @@ from lockkeep.store import Row, Tx
 USE_WITHIN = timedelta(minutes=15)
 OPEN_PER_AGENT = 20
 ASKS_PER_HOUR = 30
+MOST_SEATINGS = (
+    5_000  # ways to seat people who stand in for others that are tried; beyond them one more is asked
+)
 Decision = Literal["approve", "deny", "confirm"]
 People = Mapping[str, Person]
 
@@ -63,21 +67,36 @@ def places(demand: Demand) -> list[frozenset[str]]:
 
 
 def _unfilled(demand: Demand, voters: Sequence[Person]) -> list[str]:
-    """The places nobody fills, by augmenting paths: someone in two groups fills one place, whichever helps."""
-    seats = places(demand)
-    taken: dict[int, int] = {}  # voter -> seat
+    """The places nobody fills. Someone in two groups, or with a lent seat beside their own, fills one, whichever helps."""
+    wanted = frozenset[str]().union(*places(demand))
+    options = [[(whose, seat) for whose, seat in _chairs(voter) if seat & wanted] for voter in voters]
+    seatings = islice(product(*filter(None, options)), MOST_SEATINGS)
+    return min((_empty(places(demand), seating) for seating in seatings), key=len)
 
-    def seat(place: int, tried: set[int]) -> bool:
-        for index, voter in enumerate(voters):
-            if index in tried or not voter.seats & seats[place]:
+
+def _chairs(person: Person) -> list[tuple[str, frozenset[str]]]:
+    """On whose seat they may sit: their own, or one of those lent to them."""
+    return [(person.id, person.own), *sorted(person.lent.items())]
+
+
+def _empty(places: Sequence[frozenset[str]], seating: Iterable[tuple[str, frozenset[str]]]) -> list[str]:
+    """The places that stay empty, by augmenting paths. A seat fills one, however many people sit on it."""
+    seats: dict[str, frozenset[str]] = {}
+    for whose, seat in seating:
+        seats[whose] = seats.get(whose, frozenset()) | seat
+    taken: dict[str, int] = {}  # seat -> place
+
+    def fill(place: int, tried: set[str]) -> bool:
+        for whose, seat in seats.items():
+            if whose in tried or not seat & places[place]:
                 continue
-            tried.add(index)
-            if index not in taken or seat(taken[index], tried):
-                taken[index] = place
+            tried.add(whose)
+            if whose not in taken or fill(taken[whose], tried):
+                taken[whose] = place
                 return True
         return False
 
-    return [" or ".join(sorted(seats[place])) for place in range(len(seats)) if not seat(place, set())]
+    return [" or ".join(sorted(groups)) for place, groups in enumerate(places) if not fill(place, set())]
 
 
 def too_many(tx: Tx, agent: str, now: datetime) -> Deny | None:
@@ -143,7 +162,7 @@ def vote(tx: Tx, approval: str, person: Person | None, decision: Decision, *, sh
     )  # fmt: skip
     if decision == "deny":
         return _denied(tx, row, person.id, reason, now)
-    return _agreed(tx, row, people, now)
+    return _agreed(tx, row, people, now, owner)
 
 
 def _wordless(row: Row, decision: Decision, reason: str) -> Refusal | None:
@@ -191,13 +210,25 @@ def barred(tx: Tx, row: Row, person: Person, now: datetime, people: People, owne
     """Why this person does not decide about this call, whatever they were shown; empty if they may. `people` are seated."""
     if person.id in (row["requester"], owner):
         return "nobody agrees to their own call, nor to one of their own agent"
-    if person.id == row["editor"]:
+    if person.id in _editors(tx, row):
         return "you changed this call yourself, so others agree to it"
-    if person.id in delegations.stand_ins(tx, (row["requester"], owner, row["editor"]), now):
+    if person.id in _never(tx, row, now, owner):
         return "you stand in for somebody who may not agree to this call"
     if person.id not in eligible(calls.demands_of(row), people, frozenset()):
         return "you are in none of the groups that are asked"
     return ""
+
+
+def _editors(tx: Tx, row: Row) -> set[str]:
+    """Who changed this call, or one that it takes the place of."""
+    found: set[str] = {each["editor"] for each in tx.all("editors_of", call=row["call"])}
+    return found | ({row["editor"]} if row["editor"] else set[str]())
+
+
+def _never(tx: Tx, row: Row, now: datetime, owner: str | None) -> frozenset[str]:
+    """Whose yes counts for nothing, as of now: who asked, who owns the agent, who changed it, and who stands in for them."""
+    own: set[str | None] = {row["requester"], owner, *_editors(tx, row)}
+    return delegations.stand_ins(tx, own, now).union(name for name in own if name is not None)
 
 
 def _denied(tx: Tx, row: Row, person: str, reason: str, now: datetime) -> Voted:
@@ -222,8 +253,8 @@ def _denied(tx: Tx, row: Row, person: str, reason: str, now: datetime) -> Voted:
     return Voted("cancelled" if own else "denied")
 
 
-def _agreed(tx: Tx, row: Row, people: People, now: datetime) -> Voted:
-    waits = waits_for(tx, row, people, now)
+def _agreed(tx: Tx, row: Row, people: People, now: datetime, owner: str | None) -> Voted:
+    waits = waits_for(tx, row, people, now, owner)
     if waits:
         return Voted("pending", waits)
     if tx.run("approval_agree", id=row["id"], at=stamp(now), use_by=stamp(now + USE_WITHIN)):
@@ -272,12 +303,15 @@ def _revoked(tx: Tx, row: Row, why: str, now: datetime) -> Voted:
     return Voted("revoked")
 
 
-def waits_for(tx: Tx, row: Row, people: People, now: datetime) -> tuple[str, ...]:
-    """What is still missing, with groups and seats as they are now."""
+def waits_for(tx: Tx, row: Row, people: People, now: datetime, owner: str | None = None) -> tuple[str, ...]:
+    """What is still missing, with groups, seats and the agent's owner as they are now."""
     people = delegations.seated(tx, people, now)
     cast = tx.all("votes_of", approval=row["id"])
-    agreed = [entry["person"] for entry in cast if entry["decision"] == "approve"]
-    confirmed = any(entry["decision"] == "confirm" for entry in cast)
+    never = _never(tx, row, now, owner) if cast else frozenset[str]()
+    agreed = [
+        each["person"] for each in cast if each["decision"] == "approve" and each["person"] not in never
+    ]
+    confirmed = any(each["decision"] == "confirm" and each["person"] in people for each in cast)
     return missing(calls.demands_of(row), agreed, confirmed, people)
 
 

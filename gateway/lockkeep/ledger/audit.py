@@ -2,11 +2,16 @@
 
 from datetime import datetime
 
+from lockkeep.ledger import redaction
 from lockkeep.ledger.chain import GENESIS, Tampering, hashed, line, verify
 from lockkeep.model import Json, stamp
 from lockkeep.store import Tx, whole
 
 VERSION = 1
+OURS = frozenset({  # what the gateway itself made: no stranger's text, so no secret
+    "pin", "policy", "rules", "args", "sent", "result", "approval", "bound", "outcome", "ms", "hash",
+    "signature", "installation", "digest",
+})  # fmt: skip
 EVENTS = {
     "call.denied": "A gate said no; nothing was sent.",
     "call.diverted": "A rule handed the case to people; nothing was sent.",
@@ -59,6 +64,7 @@ EVENTS = {
     "payload.removed": "Arguments and answer of one call were deleted; the chain keeps their salted hashes.",
     "backup.made": "A copy of the ledger and of the embedded servers' files was written.",
     "ledger.restored": "The ledger was put back from a backup with `size` records; what came after those is lost.",
+    "drill.done": "Emergencies were rehearsed on a sandbox; `results` says how, `sha256` is of the evidence file.",
     "gateway.started": "The gateway began to serve.",
     "gateway.stopped": "The gateway stopped in order.",
 }
@@ -71,7 +77,11 @@ def append(tx: Tx, event: str, at: datetime, *, call: str | None = None, **field
     head = tx.one("audit_head")
     seq, prev = (head["seq"] + 1, head["hash"]) if head else (1, GENESIS)
     record = {"v": VERSION, "seq": seq, "type": event, "at": stamp(at), "call": call, "prev": prev}
-    record |= {name: value for name, value in fields.items() if value is not None}
+    record |= {
+        name: value if name in OURS else redaction.texts(value)
+        for name, value in fields.items()
+        if value is not None
+    }
     text: str = whole(line(record))
     tx.run("audit_append", seq=seq, hash=hashed(text), record=text, call=call, type=event)
     return seq

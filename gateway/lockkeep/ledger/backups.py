@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -134,8 +135,9 @@ def first_record(path: Path) -> str | None:
         return rows[0]["hash"] if rows and rows[0]["seq"] == 1 else None
 
 
-def stage(folder: Path, made: Backup, data: Path) -> Path:
-    """The files beside those in use, as a ledger that can be opened."""
+@contextmanager
+def staged(folder: Path, made: Backup, data: Path) -> Generator[Path]:
+    """The files beside those in use, to be worked on; what goes wrong meanwhile leaves nothing."""
     target = data / STAGE
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(mode=0o700)
@@ -143,7 +145,11 @@ def stage(folder: Path, made: Backup, data: Path) -> Path:
         (target / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.copyfile(folder / name, target / name)
         (target / name).chmod(0o600)
-    return target
+    try:
+        yield target
+    except BaseException:
+        shutil.rmtree(target)
+        raise
 
 
 def swap(data: Path, now: datetime) -> Path:

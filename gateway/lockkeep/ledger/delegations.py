@@ -50,14 +50,14 @@ def take_back(tx: Tx, number: int, by: str, *, anybodys: bool, now: datetime) ->
 
 def seated(tx: Tx, people: People, now: datetime) -> People:
     """Everybody with the seats that are lent to them as of now: the lender's own, never those lent to the lender."""
-    lent: dict[str, frozenset[str]] = {}
+    lent: dict[str, dict[str, frozenset[str]]] = {}
     for row in tx.all("delegations_now", now=stamp(now)):
         lender, stand_in = people.get(row["who"]), row["stand_in"]
         if lender is None or stand_in not in people:
             continue
         named: list[str] = json.loads(row["groups"])
-        seats = lender.groups & set(named) if named else lender.seats
-        lent[stand_in] = lent.get(stand_in, frozenset()) | seats
+        of = lent.setdefault(stand_in, {})
+        of[lender.id] = of.get(lender.id, frozenset()) | (lender.groups & set(named) if named else lender.own)
     if not lent:
         return people
     return {**people, **{name: replace(people[name], lent=seats) for name, seats in lent.items()}}

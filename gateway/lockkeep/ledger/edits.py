@@ -29,7 +29,11 @@ def edit(
     if call is None or payload is None:
         return Refusal("what was asked for is no longer kept")
     asked: Mapping[str, Json] = json.loads(payload["sent"] or payload["arguments"])
-    refusal = _refused(tx, row, person, shown, now, people, owner) or _unchanged(row, changes, asked)
+    refusal = (
+        _refused(tx, row, person, shown, now, people, owner)
+        or _planned(call)
+        or _unchanged(row, changes, asked)
+    )
     if refusal or person is None:
         refusal = refusal or Refusal("nobody is signed in")
         audit.append(
@@ -85,6 +89,15 @@ def _refused(
         return Refusal("it is not what you were shown; look at it again", conflict=True)
     no = approvals.barred(tx, row, person, now, delegations.seated(tx, people, now), owner)
     return Refusal(no) if no else None
+
+
+def _planned(call: Row) -> Refusal | None:
+    """What takes another call back does so as its plan says: with other arguments it would be a call of its own."""
+    return (
+        Refusal("it takes another call back, which is done as planned or not at all")
+        if call["undo_of"]
+        else None
+    )
 
 
 def _unchanged(row: Row, changes: Mapping[str, Json], asked: Mapping[str, Json]) -> Refusal | None:

@@ -33,10 +33,8 @@ def share(tx: Tx, notice: Row, channels: Collection[str], now: datetime) -> None
             )
 
 
-def sent(tx: Tx, row: Row, place: str | None, problem: str = "") -> None:
-    tx.run(
-        "delivery_sent", notice=row["notice"], channel=row["channel"], place=place, problem=problem or None
-    )
+def sent(tx: Tx, row: Row, place: str | None) -> None:
+    tx.run("delivery_sent", notice=row["notice"], channel=row["channel"], place=place)
 
 
 def failed(tx: Tx, row: Row, problem: str, now: datetime, rest: float | None = None) -> None:

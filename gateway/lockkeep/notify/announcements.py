@@ -17,7 +17,7 @@ from lockkeep.notify.votes import Votes
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.files.channels import ChannelEntry
 from lockkeep.policy.inforce import InForce
-from lockkeep.store import Row
+from lockkeep.store import Row, Tx
 
 logger = logging.getLogger(__name__)
 TICK = 0.25  # seconds between two looks at the outbox
@@ -32,6 +32,7 @@ class _Open:
     entry: ChannelEntry
     channel: Channel
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    not_before: float = 0.0  # the other side wants nothing more until then
 
 
 @dataclass(kw_only=True)
@@ -79,7 +80,9 @@ class Announcements:
             if wanted.get(name) != each.entry:
                 each.scope.cancel()
                 del self._open[name]
-                await self._hears(name, "")
+        for row in self.ledger.store.read.all("listening"):
+            if row["channel"] not in self._open:
+                await self._hears(row["channel"], "")
         for name, entry in wanted.items():
             if name not in self._open:
                 self._open[name] = opened = _Open(entry, self.build(entry, self.clock))
@@ -93,7 +96,8 @@ class Announcements:
                     tasks.start_soon(self._listen, opened.entry.name, opened.channel)
                 while True:
                     try:
-                        await self._deliver(opened)
+                        if anyio.current_time() >= opened.not_before:
+                            await self._deliver(opened)
                     except Exception:
                         logger.exception("channel %s could not be served", opened.entry.name)
                     await anyio.sleep(TICK)
@@ -104,42 +108,40 @@ class Announcements:
             rules = self.in_force.current
             if rules is None:
                 return
-            place, problem, rest = await self._try(opened.channel, row, rules)
-            now = self.clock()
-            if not problem:
-                await self.ledger.store.write(lambda tx, row=row, place=place: outbox.sent(tx, row, place))
-                continue
-            await self.ledger.store.write(
-                lambda tx, row=row, problem=problem, rest=rest, now=now: outbox.failed(
-                    tx, row, problem, now, rest
-                )
-            )
-            if rest is not None:
-                return  # the other side wants fewer, not others
+            place, no = await self._try(opened.channel, row, rules)
+            await self._note(row, place, no)
+            if no is not None and no.after is not None:
+                opened.not_before = anyio.current_time() + no.after
+                return
 
     async def _try(
         self, channel: Channel, row: Row, rules: PolicySet
-    ) -> tuple[str | None, str, float | None]:
-        """Where it stands now; or what went wrong, and when the other side wants it again."""
+    ) -> tuple[str | None, Undelivered | None]:
+        """Where it stands now, or why it was not taken."""
         read = self.ledger.store.read
         try:
-            notice = notice_of(read, row, rules, self.url)
+            notice = notice_of(read, row, rules, self.url, self.clock())
             if notice is None:
-                return None, "", None
+                return None, None
             places = read.all("delivery_places", about=row["about"], channel=row["channel"])
             with anyio.fail_after(LIMIT):
-                return (
-                    await channel.deliver(notice, tuple(each["place"] for each in places)),
-                    "",
-                    None,
-                )
+                return await channel.deliver(notice, tuple(each["place"] for each in places)), None
         except Undelivered as error:
-            return None, str(error), error.after
+            return None, error
         except TimeoutError:
-            return None, "no answer within a minute", None
+            return None, Undelivered("no answer within a minute")
         except Exception as error:  # a channel of others, or a mistake of ours: the next ones are tried
             logger.exception("channel %s could not take notice %s", row["channel"], row["id"])
-            return None, f"it failed: {type(error).__name__}", None
+            return None, Undelivered(f"it failed: {type(error).__name__}")
+
+    async def _note(self, row: Row, place: str | None, no: Undelivered | None) -> None:
+        def noted(tx: Tx) -> None:
+            if no is None:
+                outbox.sent(tx, row, place)
+            else:
+                outbox.failed(tx, row, str(no), self.clock(), no.after)
+
+        await self.ledger.store.write(noted)
 
     async def _listen(self, name: str, channel: Listening) -> None:
         """A channel that hears buttons, until it is closed; what breaks is begun again."""
@@ -150,6 +152,8 @@ class Announcements:
         while True:
             try:
                 await channel.listen(self.votes.cast, said)
+            except Undelivered as error:
+                await said(str(error))
             except Exception as error:
                 logger.exception("channel %s stopped listening", name)
                 await said(f"it stopped listening: {type(error).__name__}")

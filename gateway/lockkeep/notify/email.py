@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 from lockkeep.errors import BadCredential
 from lockkeep.notify.plain import parts, title
 from lockkeep.notify.port import Notice, Undelivered
-from lockkeep.notify.reach import LOOPBACK, trusted
+from lockkeep.notify.reach import LOOPBACK
+from lockkeep.notify.trust import trusted
 from lockkeep.policy.files.channels import ChannelEntry, is_address
 from lockkeep.upstream.credentials import resolve
 
@@ -27,6 +28,7 @@ TOLD = {
     "approval.asked": "People are asked about this call. It does not run before they agree.",
     "approval.escalated": "Nobody has decided about this call yet, and you may.",
 }
+OWN = "there is no `to:` in gateway.yaml; with your own token in LOCKKEEP_TOKEN a test goes to your account email:ADDRESS"
 NOBODY = "none of the people who are asked has an account email:ADDRESS in people.yaml; add one, or `to:` in gateway.yaml"
 
 
@@ -42,10 +44,10 @@ class EmailChannel:
             return None
         recipients = [each for each in self.entry.lists.get("to", ()) or notice.addresses if is_address(each)]
         if not recipients:
-            raise Undelivered(NOBODY)
+            raise Undelivered(NOBODY if notice.event != "test" else OWN)
         letter = compose(notice, self._sender, recipients, self.clock())
         to = [parseaddr(each)[1] for each in recipients]
-        client = self._client()
+        client = await self._client()
         try:
             await client.connect()
             await client.sendmail(self._sender.addr_spec, to, letter)
@@ -56,7 +58,7 @@ class EmailChannel:
         return None
 
     async def examine(self) -> str:
-        client = self._client()
+        client = await self._client()
         try:
             await client.connect()
             await client.noop()
@@ -81,7 +83,7 @@ class EmailChannel:
         name, spec = parseaddr(self.entry.values["from"])
         return Address(display_name=name, addr_spec=spec)
 
-    def _client(self) -> "aiosmtplib.SMTP":
+    async def _client(self) -> "aiosmtplib.SMTP":
         """Encrypted, but on this machine."""
         try:
             import aiosmtplib
@@ -103,7 +105,7 @@ class EmailChannel:
             timeout=LIMIT,
             use_tls=implicit,
             start_tls=False if implicit else upgrade,
-            tls_context=trusted(self.entry.values.get("ca_file")),
+            tls_context=await trusted("mail", self.entry.values.get("ca_file")),
         )
 
 

@@ -1,10 +1,11 @@
 """A row of the outbox becomes a notice: with the approval, or the switch, as it is now."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from lockkeep.cards.card import Card, card
 from lockkeep.cards.quoted import quoted
-from lockkeep.ledger import approvals, calls
+from lockkeep.ledger import approvals, calls, delegations
 from lockkeep.model import Amount, Person, moment
 from lockkeep.notify.buttons import link_only
 from lockkeep.notify.port import Alarm, Notice
@@ -15,19 +16,19 @@ from lockkeep.store import Row, Tx
 ADDRESS = "email:"
 
 
-def notice_of(read: Tx, row: Row, rules: PolicySet, url: str) -> Notice | None:
+def notice_of(read: Tx, row: Row, rules: PolicySet, url: str, now: datetime) -> Notice | None:
     """None if what it is about is gone."""
     about = row["about"]
     if row["event"].startswith("switch."):
         return _alarm(read, row, rules, url)
     found = read.one("approval_get", id=about)
-    return _card(read, row, found, rules, url) if found is not None else None
+    return _card(read, row, found, rules, url, now) if found is not None else None
 
 
-def _card(read: Tx, row: Row, approval: Row, rules: PolicySet, url: str) -> Notice:
-    persons = rules.people.persons
+def _card(read: Tx, row: Row, approval: Row, rules: PolicySet, url: str, now: datetime) -> Notice:
+    persons = delegations.seated(read, rules.people.persons, now)
     owner = rules.gateway.agents.get(approval["agent"])
-    shown = card(read, approval["id"], None, persons, owner)
+    shown = card(read, approval["id"], None, rules.people.persons, owner, now)
     demands = calls.demands_of(approval)
     asked = approvals.eligible(demands, persons, frozenset({approval["requester"], owner or ""}))
     return Notice(

@@ -1,7 +1,6 @@
 """Which machines a message may be sent to: public ones, and private ones that gateway.yaml names."""
 
 import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -81,14 +80,3 @@ def _plain(address: Address) -> Address:
     if inside is None and address in EMBEDDED:
         inside = IPv4Address(int(address) & 0xFFFFFFFF)
     return inside or address
-
-
-def trusted(ca_file: str | None) -> ssl.SSLContext:
-    """The usual certificates, and one's own."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError:
-            raise Undelivered(f"ca_file: {ca_file} cannot be read as a certificate") from None
-    return context

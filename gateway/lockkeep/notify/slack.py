@@ -3,8 +3,9 @@
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib.util import find_spec
 
 from lockkeep.errors import BadCredential
 from lockkeep.model import Json
@@ -17,6 +18,7 @@ from lockkeep.upstream.credentials import resolve
 
 logger = logging.getLogger(__name__)
 EVENT = "lockkeep_notice"
+NO_SDK = "Socket Mode needs slack_sdk: pip install 'lockkeep[slack]'"
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 QUIET = {"unfurl_links": False, "unfurl_media": False, "parse": "none", "link_names": False, "mrkdwn": False}
 
@@ -36,7 +38,13 @@ class SlackChannel:
     def listens(self) -> bool:
         return "app_token" in self.entry.values
 
+    @property
+    def hears(self) -> bool:
+        return self.listens or "signing_secret" in self.entry.values
+
     async def deliver(self, notice: Notice, places: tuple[str, ...]) -> str | None:
+        if not self.hears:
+            notice = replace(notice, link_only="buttons are not heard here")
         if notice.event == "approval.decided":
             for place in places:
                 await self._renew(notice, place)
@@ -56,6 +64,8 @@ class SlackChannel:
         answer = await self._call("auth.test", {})
         if self.listens:
             await self.socket()
+            if find_spec("slack_sdk") is None:
+                raise Undelivered(NO_SDK)
         elif "signing_secret" in self.entry.values:
             self._secret()
         return f"Slack knows us as {answer.get('user')} in {answer.get('team')}"
@@ -98,7 +108,7 @@ class SlackChannel:
         try:
             from lockkeep.notify.sockets import listen
         except ImportError:
-            await said("Socket Mode needs slack_sdk: pip install 'lockkeep[slack]'")
+            await said(NO_SDK)
             return
 
         async def heard(payload: Json, envelope: str) -> None:

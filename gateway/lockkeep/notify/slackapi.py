@@ -10,7 +10,7 @@ import httpx2
 from lockkeep.errors import BadCredential
 from lockkeep.model import Json, is_object
 from lockkeep.notify.port import Undelivered
-from lockkeep.notify.reach import trusted
+from lockkeep.notify.trust import trusted
 from lockkeep.upstream.credentials import resolve_bearer
 
 BASE = "https://slack.com/api/"
@@ -55,12 +55,13 @@ class SlackApi:
             raise Undelivered(f"token: {error}") from None
         headers["Content-Type"] = "application/json; charset=utf-8"
         secure = urlsplit(self.base).scheme == "https"
+        verify = await trusted("http", self.ca_file) if secure else False
         try:
             async with httpx2.AsyncClient(
                 timeout=LIMIT,
                 follow_redirects=False,
                 trust_env=False,
-                verify=trusted(self.ca_file) if secure else False,
+                verify=verify,
             ) as http:
                 answer = await http.post(self.base + method, content=json.dumps(body or {}), headers=headers)
         except httpx2.HTTPError as error:

@@ -7,6 +7,7 @@ if this process dies in between, Slack sends it again.
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, cast
@@ -21,7 +22,8 @@ from slack_sdk.web import WebClient
 
 from lockkeep.model import Json
 from lockkeep.notify.port import Undelivered
-from lockkeep.notify.reach import LOOPBACK, trusted
+from lockkeep.notify.reach import LOOPBACK
+from lockkeep.notify.trust import trusted
 
 LOOK_S, LONGEST_REST = 0.5, 60.0
 HOSTS = ("slack.com", "slack-gov.com")
@@ -34,8 +36,9 @@ async def listen(
     connect: Connect, heard: Heard, said: Callable[[str], Awaitable[None]], ca_file: str | None
 ) -> None:
     """Until it is cancelled: connected, and connected again whenever that ends."""
+    context = await trusted("socket", ca_file)
     async with BlockingPortal() as portal:
-        client = _Client(portal, connect, heard, ca_file)
+        client = _Client(portal, connect, heard, context)
         rest = LOOK_S
         try:
             while True:
@@ -79,9 +82,11 @@ class _Quiet(logging.Logger):
 class _Client(SocketModeClient):
     """The SDK's client: our way to an address, our way to hear, no proxy, no log."""
 
-    def __init__(self, portal: BlockingPortal, connect: Connect, heard: Heard, ca_file: str | None) -> None:
+    def __init__(
+        self, portal: BlockingPortal, connect: Connect, heard: Heard, context: ssl.SSLContext
+    ) -> None:
         self._portal, self._connect, self._heard = portal, connect, heard
-        web = WebClient(ssl=trusted(ca_file), logger=_Quiet())
+        web = WebClient(ssl=context, logger=_Quiet())
         super().__init__(
             app_token="", logger=_Quiet(), web_client=web, auto_reconnect_enabled=False, concurrency=1
         )  # the app's token stays with `connect`

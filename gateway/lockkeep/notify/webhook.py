@@ -12,7 +12,8 @@ from lockkeep.errors import BadCredential
 from lockkeep.model import Json, stamp
 from lockkeep.notify.plain import title
 from lockkeep.notify.port import Notice, Undelivered
-from lockkeep.notify.reach import Target, target, trusted
+from lockkeep.notify.reach import Target, target
+from lockkeep.notify.trust import trusted
 from lockkeep.policy.files.channels import ChannelEntry
 from lockkeep.upstream.credentials import resolve
 
@@ -55,13 +56,15 @@ class WebhookChannel:
 
     async def _post(self, where: Target, body: bytes, headers: dict[str, str]) -> None:
         """What the other side says is its number alone: its text is not read."""
+        secure = where.scheme == "https"
+        verify = await trusted("http", self.entry.values.get("ca_file")) if secure else False
         try:
             async with (
                 httpx2.AsyncClient(
                     timeout=LIMIT,
                     follow_redirects=False,
                     trust_env=False,
-                    verify=trusted(self.entry.values.get("ca_file")) if where.scheme == "https" else False,
+                    verify=verify,
                 ) as http,
                 http.stream(
                     "POST",

@@ -10,6 +10,9 @@ SELECT seq, hash, record FROM audit WHERE seq >= :seq ORDER BY seq LIMIT :count;
 -- name: audit_tail
 SELECT seq, hash, record FROM audit ORDER BY seq DESC LIMIT :count;
 
+-- name: audit_newest_of
+SELECT seq, hash, record FROM audit WHERE type = :type ORDER BY seq DESC LIMIT 1;
+
 -- name: audit_of_call
 SELECT seq, hash, record FROM audit WHERE call = :call ORDER BY seq;
 

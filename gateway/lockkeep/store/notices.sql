@@ -33,7 +33,7 @@ SELECT d.*, n.id, n.event, n.at FROM deliveries AS d JOIN notices AS n ON n.seq 
  ORDER BY d.notice LIMIT 50;
 
 -- name: delivery_sent  (guard: due)
-UPDATE deliveries SET state = 'sent', tries = tries + 1, place = :place, problem = :problem
+UPDATE deliveries SET state = 'sent', tries = tries + 1, place = :place, problem = NULL
  WHERE notice = :notice AND channel = :channel AND state = 'due';
 
 -- name: delivery_failed  (guard: due)

@@ -18,6 +18,7 @@ from lockkeep.policy.bundle import read_folder
 from lockkeep.policy.cases import casefile
 from lockkeep.policy.files import (
     asking,
+    channels,
     entries,
     figures,
     gatewayfile,
@@ -44,6 +45,8 @@ INSIDE: list[tuple[str, str, Sequence[str]]] = [
     ("people", "properties/groups/additionalProperties/anyOf/1", people.GROUP),
     ("gateway", "properties/integrations/additionalProperties", gatewayfile.ENTRY), ("gateway", "properties/agents/additionalProperties", gatewayfile.AGENT),
     ("gateway", "properties/integrations/additionalProperties/properties/auth", gatewayfile.AUTH),
+    *(("gateway", f"properties/notify/additionalProperties/anyOf/{place}", (*channels.COMMON, *keys))
+      for place, keys in enumerate((*channels.KINDS.values(), channels.OTHER))),
     ("manifest", "properties/tools/additionalProperties", manifest.ENTRY),
     ("manifest", "properties/tools/additionalProperties/properties/queue", queue.KEYS),
     ("manifest", "properties/tools/additionalProperties/properties/operations/items", sorted(operations.ENTRY)),

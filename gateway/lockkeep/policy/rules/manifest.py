@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from lockkeep.model import RISKS, Amount, Arguments, Json, Tool
 from lockkeep.policy.conditions import runtime
@@ -132,8 +133,7 @@ def judge(expression: str, values: Mapping[str, Json]) -> bool:
 
 def condition(expression: str, names: Iterable[str]) -> Code:
     """A yes-or-no expression over values of open shape with these names; raises Unreadable."""
-    tree = parse(expression)
-    return Checker().condition(tree, lenient(_open(names)))
+    return _condition(expression, frozenset(names))
 
 
 def filled(template: Json, values: Mapping[str, Json]) -> Json:
@@ -146,9 +146,18 @@ def filled(template: Json, values: Mapping[str, Json]) -> Json:
         return template
     if template.startswith("=="):
         return template[1:]
-    tree = parse(template[1:])
-    code = Checker().maybe(tree, lenient(_open(values)))
+    code = _expression(template[1:], frozenset(values))
     return as_json(code.run({**values, STEPS: [MOST_STEPS]}))
+
+
+@lru_cache(maxsize=2_000)  # manifests say the same for every call
+def _condition(expression: str, names: frozenset[str]) -> Code:
+    return Checker().condition(parse(expression), lenient(_open(names)))
+
+
+@lru_cache(maxsize=2_000)
+def _expression(expression: str, names: frozenset[str]) -> Code:
+    return Checker().maybe(parse(expression), lenient(_open(names)))
 
 
 def plain(node: Node) -> Json:

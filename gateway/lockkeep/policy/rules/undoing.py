@@ -6,7 +6,7 @@ from typing import cast
 
 from lockkeep.model import Json, Tool, Tools, UndoRecord, is_object, moment
 from lockkeep.policy.conditions.lexer import Unreadable
-from lockkeep.policy.conditions.runtime import EvalError, shown
+from lockkeep.policy.conditions.runtime import EvalError, is_array, shown
 from lockkeep.policy.files.reading import span
 from lockkeep.policy.rules.manifest import Effects, filled, judge
 
@@ -77,7 +77,7 @@ def record(
             values["before"] = filled(f"={entry['before']}", values)
         until, no = _until(said, told, at), _impossible(told)
         case = None if no else _case(said, values)
-        by = sibling(tool, tools, case["tool"]) if case else None
+        by = sibling(tool, tools, case.get("tool")) if case else None
         arguments: Json = filled(case.get("with", {}), values) if case else {}
     except (Unreadable, EvalError) as error:
         why = f"The answer does not hold what taking it back needs: {shown(error.message)}."
@@ -100,8 +100,13 @@ def sibling(tool: Tool, tools: Tools, name: Json) -> Tool | None:
 
 def _case(said: Mapping[str, Json], values: Values) -> Mapping[str, Json] | None:
     """The first whose `when` holds."""
-    cases = cast("list[Mapping[str, Json]]", said.get("cases") or [])
-    return next((each for each in cases if "when" not in each or judge(str(each["when"]), values)), None)
+    cases: Json = said.get("cases") or []
+    if not is_array(cases):
+        raise Unclear("The cases of its manifest are no list.")
+    for case in cases:
+        if is_object(case) and ("when" not in case or judge(str(case["when"]), values)):
+            return case
+    return None
 
 
 def _until(said: Mapping[str, Json], told: Mapping[str, Json], at: datetime) -> datetime | None:
