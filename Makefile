@@ -48,6 +48,7 @@ bench: $(VENV)/ready ## CPU and latency per governed call beside a direct one
 	PYTHONPATH=tests $(PY) -m tests.bench.overhead $(ARGS)
 	PYTHONPATH=tests $(PY) -m tests.bench.servers $(ARGS)
 	PYTHONPATH=tests $(PY) -m tests.bench.policy $(ARGS)
+	PYTHONPATH=tests $(PY) -m tests.bench.verify
 
 conformance: $(VENV)/ready ## the MCP conformance suite against the gateway (Node from the environment)
 	$(PY) tests/wire/conformance/run.py $(ARGS)

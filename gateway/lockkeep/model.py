@@ -160,6 +160,7 @@ class ToolCall:
     agreed: str | None = None
     undo_of: str | None = None
     edited: str | None = None
+    secret: frozenset[str] = frozenset()  # arguments the tool declares secret: they are not kept
     unresolved: Deny | None = None  # what prepare could not resolve; the arguments gate says it
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from lockkeep.ledger import digests
+from lockkeep.ledger import digests, redaction
 from lockkeep.model import Arguments, Deny, Json, Request, Risk, Tool, ToolCall
 from lockkeep.policy.bundle import PolicySet
 from lockkeep.policy.conditions.runtime import shown
@@ -30,6 +30,7 @@ class Known:
     roles: frozenset[str]
     generation: int
     defaults: Mapping[str, Json] = field(default_factory=dict[str, Json])  # the schema's own
+    secret: frozenset[str] = frozenset()  # arguments the schema declares to be given and never shown
     no_rules: Deny | None = None  # why there are none in force
     offered: tuple[str, ...] = ()  # names to suggest when the tool is unknown
 
@@ -59,6 +60,7 @@ def known_of(
         roles=roles,
         generation=rules.generation,
         defaults=rules.defaults[tool.name] if tool else {},
+        secret=rules.secret.get(tool.name, frozenset()) if tool else frozenset(),
         offered=offered,
     )
 
@@ -93,14 +95,22 @@ def prepare(request: Request, known: Known) -> ToolCall:
         generation=known.generation,
         subject=effects.subject_of(full),
         amount=effects.amount_of(full),
-        key=request.key if unresolved is None else None,
+        key=_key(request.key) if unresolved is None else None,
         run=request.run,
         step=request.step,
         agreed=request.agreed,
         undo_of=request.undo_of,
         edited=request.edited,
+        secret=known.secret,
         unresolved=unresolved or fault,
     )
+
+
+def _key(key: str | None) -> str | None:
+    """As it is kept: one that looks like a secret as its digest."""
+    if key is None or redaction.text(key) == key:
+        return key
+    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _operation(
@@ -124,7 +134,7 @@ def _operation(
 
 def _unknown(request: Request, known: Known, arguments: Arguments, unresolved: Deny | None) -> ToolCall:
     """A tool nobody accepted: judged as the worst kind, and denied on the record."""
-    name = "".join(char if char.isprintable() else "·" for char in request.tool)[:80]
+    name = redaction.text("".join(char if char.isprintable() else "·" for char in request.tool)[:200])[:80]
     hint = nearest(name, known.offered).removesuffix("?") if known.offered else "no tools are open to you"
     deny = Deny("arguments.unknown_tool", f"There is no tool {name}.", f"Look at tools/list; {hint}.")
     return ToolCall(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from lockkeep.ledger import Ledger, audit, calls, limits, undo
+from lockkeep.ledger import Ledger, audit, calls, limits, redaction, undo
 from lockkeep.model import Json, Tool, Tools, UndoRecord, is_object, moment, stamp
 from lockkeep.policy.rules.manifest import filled, judge
 from lockkeep.store import Row, Tx
@@ -90,7 +90,7 @@ class Reconciler:
             if not tx.run("call_reconcile", id=row["id"], state=state, reason=why, at=stamp(now)):
                 return
             if proof == "applied":
-                tx.run("call_result", call=row["id"], result=calls.dump(_as_result(answer)))
+                tx.run("call_result", call=row["id"], result=calls.dump(redaction.stored(_as_result(answer))))
                 if way_back is not None:
                     undo.keep(tx, row["id"], way_back)
             else:

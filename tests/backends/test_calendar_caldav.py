@@ -80,6 +80,8 @@ async def titles(desk: Desk, calendar: str = "empty") -> list[tuple[str, str]]:
         embedded.test_moving_a_series_drops_its_single_changes_and_says_how_many,
         embedded.test_a_cancelled_event_is_free_time_and_changes_no_more,
         embedded.test_restoring_after_thirty_days_is_too_late,
+        embedded.test_two_changes_of_one_event_are_taken_back_newest_first,
+        embedded.test_what_others_changed_between_two_takings_back_stays,
         embedded.test_slots_are_free_for_everybody_within_working_hours,
         embedded.test_pages_of_events_lose_and_double_nothing,
     ],

@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 
 import anyio
 
-from lockkeep.serving import serve
 from lockkeep.ledger import Ledger, outbox
 from lockkeep.ledger.claims import Tx
 from lockkeep.model import Answer, Claim, Outcome, ToolCall
 from lockkeep.notify.announcements import Announcements
 from lockkeep.rounds import Rounds
+from lockkeep.serving import serve
 from lockkeep.settings import Settings
 from lockkeep.upstream import Upstream
 
@@ -68,12 +68,6 @@ def doom(point: str) -> None:
     async def agreed(self: Rounds, *_: Any) -> None:
         die()
 
-    async def untold(self: Announcements, *_: Any) -> Any:
-        die()
-
-    def told(*_: Any) -> None:
-        die()
-
     async def deaf(self: Rounds) -> None:
         await anyio.sleep_forever()
 
@@ -84,8 +78,12 @@ def doom(point: str) -> None:
         "before the settle commits": (Ledger, "_settle", before_settle_commits),
         "settled": (Ledger, "settle", settled),
         "agreed": (Rounds, "_agreed", agreed),  # people have voted, nothing is claimed
-        "before it is told": (Announcements, "_try", untold),  # the notice is written, nobody was told
-        "told": (outbox, "sent", told),  # the other side has it, and that is not written
+        "before it is told": (
+            Announcements,
+            "_try",
+            lambda *_: die(),
+        ),  # the notice is written, nobody was told
+        "told": (outbox, "sent", lambda *_: die()),  # the other side has it, and that is not written
         "deaf": (Rounds, "report_switches", deaf),  # never says which switches it has seen
     }
     if point:

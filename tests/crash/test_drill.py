@@ -27,8 +27,9 @@ from lockkeep.cli.drill.restoring import backup_and_restore
 from lockkeep.cli.drill.tampering import tamper_with_a_copy
 from lockkeep.cli.drill.undoing import undo_with_verification
 from lockkeep.ledger import Ledger, audit, chain, restoring, switches
+from lockkeep.model import Answer, Claim, Switch, ToolCall
 from lockkeep.rounds import Rounds
-from lockkeep.store import Store
+from lockkeep.store import Row, Store
 
 NAMES = ["kill", "restart", "undo", "tampering", "restore"]
 
@@ -84,7 +85,7 @@ def test_status_says_when_the_last_drill_was_and_that_the_next_one_is_overdue(tm
     said = [last_drill(store.read, now)]
     for passed, days in ((True, 200), (False, 91), (True, 89)):
         at = now - timedelta(days=days)
-        store.write_now(lambda tx, at=at, passed=passed: audit.append(tx, "drill.done", at, passed=passed))
+        store.write_now(partial(audit.append, event="drill.done", at=at, passed=passed))
         said.append(last_drill(store.read, now))
     store.close()
 
@@ -102,7 +103,10 @@ def test_status_says_when_the_last_drill_was_and_that_the_next_one_is_overdue(tm
 
 def blind(patch: pytest.MonkeyPatch) -> None:
     """No gate, no claim and no last look sees a switch."""
-    patch.setattr(switches, "covering", lambda *_: None)
+
+    def nothing(*_: object) -> None: ...
+
+    patch.setattr(switches, "covering", nothing)
 
 
 def deaf(patch: pytest.MonkeyPatch) -> None:
@@ -116,25 +120,40 @@ def deaf(patch: pytest.MonkeyPatch) -> None:
 
 def credulous(patch: pytest.MonkeyPatch) -> None:
     """Verification finds every log sound."""
-    sound = chain.Verified((), (), 1, 4, "0" * 64)
-    patch.setattr(chain, "walked", lambda *_, **__: sound)
+    sound = chain.Verified(tampering=(), gaps=(), first=1, last=4, head="0" * 64)
+
+    def walked(*_: object, **__: object) -> chain.Verified:
+        return sound
+
+    patch.setattr(chain, "walked", walked)
 
 
 def keeps_open(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(restoring, "_void_approvals", lambda *_: ())
+    """A restore leaves approvals open."""
+
+    def none(*_: object) -> tuple[str, ...]:
+        return ()
+
+    patch.setattr(restoring, "_void_approvals", none)
 
 
 def goes_on(patch: pytest.MonkeyPatch) -> None:
-    """After a restore nothing is paused."""
-    real: Any = switches.covers
-    patch.setattr(switches, "covers", lambda switch, call: switch.mode != "pause" and real(switch, call))
+    """A pause stops nothing."""
+    real = switches.covers
+
+    def covers(switch: Switch, call: ToolCall | Row) -> bool:
+        return switch.mode != "pause" and real(switch, call)
+
+    patch.setattr(switches, "covers", covers)
 
 
 def forgets_to_send(patch: pytest.MonkeyPatch) -> None:
-    """What people agreed to is dropped as if it had been stopped."""
-    from lockkeep.model import Answer
+    """What people agreed to is dropped."""
 
-    patch.setattr(Ledger, "halted", lambda _self, claim: Answer(state="failed", reason="x") if claim.call.agreed else None)  # fmt: skip
+    def halted(_self: Ledger, claim: Claim) -> Answer | None:
+        return Answer(state="failed", reason="dropped") if claim.call.agreed else None
+
+    patch.setattr(Ledger, "halted", halted)
 
 
 SMALL = partial(kill_under_load, callers=3, kills=2)
@@ -210,7 +229,7 @@ def test_a_drill_that_finds_something_ends_with_one_and_says_so_on_record(
     with place.store():
         pass  # a ledger is there
     monkeypatch.setattr(drills, "rehearsed", rehearsed)
-    monkeypatch.setattr("lockkeep.serving.configure_logging", lambda _: None)
+    monkeypatch.setattr("lockkeep.serving.configure_logging", str)
     ran = lockkeep(place.environ, "drill")
     (record,) = place.events("drill.done")
 

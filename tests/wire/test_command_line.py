@@ -180,6 +180,7 @@ COMMANDS: dict[str, tuple[Words, int, type]] = {  # arguments, exit code, what t
     "audit evidence": ((), 0, dict),
     "audit prune": ((), 0, dict),
     "audit forget": (("call_none", "--reason", "x"), 2, object),
+    "notify test": ((), 2, object),  # no channel is named
     "backup": (("/dev/null",), 2, object),  # no folder
     "restore": (("/nowhere",), 2, object),
 }

@@ -374,3 +374,35 @@ def test_the_fake_signs_as_slack_documents_it() -> None:
     body = b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
     expected = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
     assert signed("8f742231b10e8888abcd99yyyzzz85a5", "1531420618", body) == expected
+
+
+@pytest.mark.full
+async def test_when_nobody_decides_more_people_are_told_and_every_message_is_renewed_in_the_end(
+    tmp_path: Path,
+) -> None:
+    escalating = RULES.replace(
+        "        slack_up_to", "        escalate: [{after: 1h, to: [finance]}]\n        slack_up_to"
+    )
+    async with room(tmp_path, rules=escalating) as here:
+        here.home.clock.ahead = timedelta(minutes=61)
+        await until(lambda: len(here.slack.messages) == 2)
+        stamp = str(int(here.home.clock().timestamp()))
+        await here.press(WHO["dee"], sending={"stamp": stamp})
+        await until(lambda: len(here.slack.updates) == 2)
+
+        assert here.votes == [("dee", "approve", "slack")]
+        assert len({each["ts"] for each in here.slack.updates}) == 2
+        assert [[*here.slack.buttons(number)] for number in (0, 1)] == [[OPEN], [OPEN]]
+
+
+@pytest.mark.full
+async def test_without_a_way_to_hear_buttons_there_are_none(tmp_path: Path) -> None:
+    deaf = SLACK.replace("signing_secret: env:SLACK_SECRET, ", "")
+    async with slack_app() as slack, telling(tmp_path, deaf.format(url=slack.url)) as home:
+        await ask(home)
+        await until(lambda: bool(slack.messages))
+        unheard = await slack.send(home.url, slack.pressed(APPROVE, BO))
+
+        assert [*slack.buttons()] == [OPEN]
+        assert "buttons are not heard here" in slack.messages[0]["blocks"][1]["text"]["text"]
+        assert (unheard.status_code, home.states()) == (401, ["pending_approval"])

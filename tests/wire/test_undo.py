@@ -196,3 +196,27 @@ async def test_without_a_persons_token_nothing_is_taken_back(tmp_path: Path) -> 
 
         assert (local.code, agent.code) == (2, 2)
         assert "person" in local.err
+
+
+@pytest.mark.promise("P9")
+async def test_a_way_back_that_hides_somebodys_change_is_a_conflict(tmp_path: Path) -> None:
+    async with house_of(tmp_path) as home:
+        it = await desk(home, tmp_path)
+        made = it.newest("crm.upsert_lead")
+        await it.they_change(name="Theirs")
+        await it.undo("call", await it.update(company="Birch"))
+        ran = await it.undo("call", made)
+
+        assert (ran.data["steps"][0]["would"], it.state(made)) == ("conflict", "succeeded")
+        assert ((await it.record())["name"], (await it.record()).get("archived")) == ("Theirs", False)
+
+
+@pytest.mark.promise("P9")
+async def test_what_was_made_goes_once_our_own_later_changes_are_taken_back(tmp_path: Path) -> None:
+    async with house_of(tmp_path) as home:
+        it = await desk(home, tmp_path)
+        made, changed = it.newest("crm.upsert_lead"), await it.update(company="Birch")
+        first = await it.undo("call", changed)
+        then = await it.undo("call", made)
+
+        assert (first.code, then.code, it.state(made)) == (0, 0, "undone")

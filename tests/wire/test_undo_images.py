@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .fixture_servers.shelf import Shelf
+from .fixture_servers.shelf import PUT, Shelf, tools
 from .fixture_servers.shelf_place import Place, shelved
 
 
@@ -77,3 +77,12 @@ async def test_a_reader_that_is_silent_later_is_waited_for(
     step, state = await play(tmp_path, shelf)
 
     assert (step["state"], state, shelf.asked.count("put")) == ("done", "undone", 2)
+
+
+@pytest.mark.promise("P9")
+async def test_an_answer_that_admits_to_something_else_is_not_believed(tmp_path: Path) -> None:
+    answers = {"before": {"text": "old", "place": "left"}, "after": {"text": "new"}}  # to the undo, too
+    shelf = Shelf(tools=tools({**PUT, "before": "result.before"}), says=answers)
+    step, state = await play(tmp_path, shelf)
+
+    assert (step["note"], state) == ("not verified: text did not come back", "succeeded")

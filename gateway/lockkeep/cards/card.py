@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lockkeep.cards.quoted import is_cut, quoted
+from lockkeep.errors import NotFound
 from lockkeep.ledger import approvals, calls, delegations
 from lockkeep.model import Amount, Json, Person, moment
 from lockkeep.policy.conditions.runtime import Money
@@ -48,7 +49,7 @@ def card(
     people = delegations.seated(tx, people, now)
     call, payload = tx.one("call_get", id=row["call"]), tx.one("payload_get", call=row["call"])
     if call is None or payload is None:
-        raise LookupError(row["call"])
+        raise NotFound(f"the arguments of call {row['call']} are no longer kept")
     demands = calls.demands_of(row)
     cast = tx.all("votes_of", approval=row["id"])
     sent: Mapping[str, Json] = json.loads(payload["sent"] or payload["arguments"])

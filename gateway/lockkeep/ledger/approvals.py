@@ -8,7 +8,7 @@ from itertools import islice, product
 from typing import Literal
 
 from lockkeep.errors import NotFound
-from lockkeep.ledger import audit, calls, delegations, limits, outbox
+from lockkeep.ledger import audit, calls, delegations, limits, outbox, redaction
 from lockkeep.model import Demand, Deny, Person, moment, stamp
 from lockkeep.store import Row, Tx
 
@@ -242,7 +242,7 @@ def _denied(tx: Tx, row: Row, person: str, reason: str, now: datetime) -> Voted:
     tx.run("approval_end", id=row["id"], state="cancelled" if own else "denied", at=stamp(now), note=said)
     outbox.announce(tx, "approval.decided", row["id"], now)
     changed = tx.run(
-        "call_end_parked", id=row["call"], state="denied", deny=json.dumps(asdict(deny)), reason=deny.reason, verdicts=None,
+        "call_end_parked", id=row["call"], state="denied", deny=calls.told(deny), reason=redaction.text(deny.reason), verdicts=None,
         at=stamp(now),
     )  # fmt: skip
     if changed:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 from lockkeep.errors import NotFound
-from lockkeep.ledger import audit
+from lockkeep.ledger import audit, redaction
 from lockkeep.model import (
     Arguments,
     Basis,
@@ -56,11 +56,17 @@ def earlier(tx: Tx, call: ToolCall) -> Row | None:
 def recorded(tx: Tx, row: Row) -> Outcome:
     """What the ledger knows of a call, as an outcome; of one that was edited, what became of its successor."""
     if row["successor"] is not None:
-        successor = tx.one("call_get", id=row["successor"])  # its gates are about to speak, if there is none yet
+        successor = tx.one(
+            "call_get", id=row["successor"]
+        )  # its gates are about to speak, if there is none yet
         return recorded(tx, successor) if successor else Unknown(call=row["id"], executing=True)
     outcome = _recorded(tx, row)
     edit = tx.one("edit_of", successor=row["id"]) if isinstance(outcome, Succeeded | Pending) else None
-    return replace(outcome, edited=edit["said"]) if edit and isinstance(outcome, Succeeded | Pending) else outcome
+    return (
+        replace(outcome, edited=edit["said"])
+        if edit and isinstance(outcome, Succeeded | Pending)
+        else outcome
+    )
 
 
 def _recorded(tx: Tx, row: Row) -> Outcome:
@@ -123,7 +129,7 @@ def about(call: ToolCall) -> dict[str, Json]:
     return {
         "operation": call.operation,
         "risk": call.risk,
-        "subject": call.subject,
+        "subject": redaction.text(call.subject) if call.subject else call.subject,
         "amount_minor": amount.minor if amount else None,
         "currency": amount.currency if amount else None,
     }
@@ -150,27 +156,45 @@ def insert(
         exported=call.exported, pin=call.pin, user=call.user, agent=call.agent, host=call.host,
         roles=json.dumps(sorted(call.roles)), key=call.key, run=call.run, step=call.step, asked=call.asked, bound=bound, undo_of=call.undo_of, generation=basis.generation or call.generation,
         rules=basis.rules, verdicts=json.dumps(verdicts(findings)), approval=approval, retry_of=retry_of,
-        deny=json.dumps(asdict(deny)) if deny else None, reason=deny.reason if deny else None,
+        deny=told(deny) if deny else None, reason=redaction.text(deny.reason) if deny else None,
         at=stamp(call.at), claimed_at=stamp(now) if state == "executing" else None,
         settled_at=stamp(now) if state in ("denied", "diverted") else None,
     )  # fmt: skip
-    payload(tx, call, findings, sent)
+    payload(tx, call, findings, sent, waits=state == "pending_approval")
 
 
-def payload(tx: Tx, call: ToolCall, findings: Sequence[Finding], sent: Arguments | None) -> None:
+def payload(
+    tx: Tx, call: ToolCall, findings: Sequence[Finding], sent: Arguments | None, *, waits: bool = False
+) -> None:
+    """Without secrets; a call that waits for people keeps its own until it does not wait any more."""
+    whole: dict[str, Json] = {"arguments": dict(call.arguments), "sent": None if sent is None else dict(sent)}
+    kept = {name: without_secrets(call, value) for name, value in whole.items()}
+    now = whole if waits else kept
     tx.run(
         "call_payload",
         call=call.id,
         salt=secrets.token_hex(16),
-        arguments=dump(call.arguments),
-        sent=None if sent is None else dump(sent),
+        arguments=dump(now["arguments"]),
+        sent=None if now["sent"] is None else dump(now["sent"]),
+        kept=dump(kept) if waits and kept != whole else None,
         facts=facts_of(basis_of(findings).facts, basis_of(findings).looked_up),
     )
 
 
+def told(deny: Deny | Divert) -> str:
+    """A refusal as it is kept."""
+    return dump(redaction.texts(asdict(deny)))
+
+
+def without_secrets(call: ToolCall, arguments: Json) -> Json:
+    """What the tool declares secret, what is named like a secret and what looks like one is hidden."""
+    return redaction.stored(arguments, {"properties": {name: {"writeOnly": True} for name in call.secret}})
+
+
 def facts_of(shown: Mapping[str, Json], looked_up: Sequence[LookedUp]) -> str:
     """What was read for a decision: as people see it, and whole, so that it can be made again."""
-    return dump({"shown": shown, "looked_up": [asdict(each) for each in looked_up]})
+    said: Json = {"shown": shown, "looked_up": [asdict(each) for each in looked_up]}
+    return dump(redaction.texts(said))
 
 
 def record(
@@ -201,9 +225,9 @@ def digest_with_salt(tx: Tx, call: str, value: Json) -> str | None:
     return hashlib.sha256((row["salt"] + dump(value)).encode()).hexdigest() if row else None
 
 
-def verdicts(findings: Sequence[Finding]) -> list[dict[str, Json]]:
+def verdicts(findings: Sequence[Finding]) -> list[Json]:
     """Every gate's word in a form that lasts."""
-    said: list[dict[str, Json]] = []
+    said: list[Json] = []
     for finding in findings:
         verdict = finding.verdict
         entry: dict[str, Json] = {"gate": finding.gate, "verdict": type(verdict).__name__}
@@ -217,7 +241,7 @@ def verdicts(findings: Sequence[Finding]) -> list[dict[str, Json]]:
             entry |= {"observed": list(finding.basis.observed)}
         if finding.basis is not None and finding.basis.looked_up:
             entry |= {"looked_up": looked_up(finding.basis.looked_up)}
-        said.append(entry)
+        said.append(redaction.texts(entry))
     return said
 
 

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from lockkeep.errors import Conflict
-from lockkeep.ledger import approvals, calls, limits, switches, undo
+from lockkeep.ledger import approvals, calls, limits, redaction, switches, undo
 from lockkeep.ledger.digests import bound
 from lockkeep.ledger.events import Events
 from lockkeep.model import (
@@ -104,7 +103,7 @@ class Ledger:
             calls.insert(tx, call, findings, state=state, now=now, deny=deny)
         else:
             ended = tx.run(
-                "call_end_parked", id=call.id, state=state, deny=json.dumps(asdict(deny)), reason=deny.reason,
+                "call_end_parked", id=call.id, state=state, deny=calls.told(deny), reason=redaction.text(deny.reason),
                 verdicts=json.dumps(calls.verdicts(findings)), at=stamp(now),
             )  # fmt: skip
             if not ended:
@@ -167,7 +166,7 @@ class Ledger:
         tx.run(
             "approval_end", id=call.agreed, state="void", at=stamp(now), note="What would run has changed."
         )
-        calls.payload(tx, call, findings, sent)
+        calls.payload(tx, call, findings, sent, waits=True)
         calls.record(tx, "approval.void", now, call, findings, approval=call.agreed, successor=approval)
         return True
 
@@ -275,17 +274,17 @@ class Ledger:
     def _settle(self, tx: Tx, claim: Claim, answer: Answer) -> Outcome:
         now, call = self.clock(), claim.call
         if answer.state == "unknown":
-            settled = tx.run("call_open_end", id=call.id, reason=answer.reason, at=stamp(now))
+            settled = tx.run("call_open_end", id=call.id, reason=redaction.text(answer.reason), at=stamp(now))
         else:
             settled = tx.run(
-                "call_settle", id=call.id, state=answer.state, reason=answer.reason or None, withheld=int(answer.withheld),
+                "call_settle", id=call.id, state=answer.state, reason=redaction.text(answer.reason) or None, withheld=int(answer.withheld),
                 at=stamp(now),
             )  # fmt: skip
         if not settled:
             calls.record(tx, "call.contradiction", now, call, [], outcome=answer.state, reason=answer.reason)
             return self._as_recorded(tx, call)
         if answer.result is not None:
-            tx.run("call_result", call=call.id, result=calls.dump(answer.result))
+            tx.run("call_result", call=call.id, result=calls.dump(redaction.stored(answer.result)))
         if answer.state == "failed":
             limits.give_back(tx, call.id)
         if answer.state == "succeeded" and answer.undo is not None:

@@ -3,11 +3,12 @@
 Personal data is no secret here: people must see what they agree to. It stands in payloads, which can be deleted.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from lockkeep.model import Arguments, Json, is_object
+from lockkeep.model import Json, is_object
 
 DEEPEST, SHORTEST = 40, 12  # no secret that can be told by its look is shorter
 HIDDEN = "[{} hidden]"
@@ -54,6 +55,7 @@ PATTERNS: Mapping[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     ),
     "card": (re.compile(r"(?<![\w.-])[0-9](?:[ -]?[0-9]){12,18}(?![\w.-]?\w)"), _luhn),
 }  # fmt: skip
+MARK = re.compile(r"\[(?:secret|key|token|password|card|depth) hidden\]")
 ANY = re.compile("|".join(f"(?:{pattern.pattern})" for pattern, _ in PATTERNS.values()))
 
 
@@ -85,9 +87,9 @@ def stored(value: Json, schema: Mapping[str, Json] | None = None) -> Json:
     return texts(_named(value, schema or {}, 0))
 
 
-def stored_arguments(arguments: Arguments, schema: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Arguments once nothing will be sent from them any more. Until then execution needs them as they are."""
-    return cast("Mapping[str, Json]", stored(dict(arguments), schema))
+def holds(value: Json) -> bool:
+    """Whether there is, or was, a secret in it."""
+    return stored(value) != value or MARK.search(json.dumps(value, default=str)) is not None
 
 
 def _named(value: Json, schema: Mapping[str, Json], depth: int) -> Json:
@@ -97,17 +99,17 @@ def _named(value: Json, schema: Mapping[str, Json], depth: int) -> Json:
         inner = _object(schema.get("items"))
         return [_named(each, inner, depth + 1) for each in cast("list[Json]", value)]
     if not is_object(value):
-        return HIDDEN.format("secret") if _declared(schema) else value
+        return HIDDEN.format("secret") if declared(schema) else value
     known = _object(schema.get("properties"))
     return {
         name: HIDDEN.format("secret")
-        if isinstance(part, str) and (_is_name(name) or _declared(_object(known.get(name))))
+        if isinstance(part, str) and (_is_name(name) or declared(_object(known.get(name))))
         else _named(part, _object(known.get(name)), depth + 1)
         for name, part in value.items()
     }
 
 
-def _declared(schema: Mapping[str, Json]) -> bool:
+def declared(schema: Mapping[str, Json]) -> bool:
     """JSON Schema's own words for a value that is given and never shown."""
     return schema.get("writeOnly") is True or schema.get("format") == "password"
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from lockkeep.errors import Conflict, NotFound
-from lockkeep.ledger import audit
+from lockkeep.ledger import audit, redaction
 from lockkeep.ledger.calls import dump
 from lockkeep.model import Json, UndoRecord, is_object, moment, stamp
 from lockkeep.store import Row, Tx
@@ -45,7 +45,15 @@ class Plan:
 
 def keep(tx: Tx, call: str, record: UndoRecord) -> None:
     """Beside the settled call, in the transaction that settles it."""
-    images = {"before": record.before, "after": record.after, "version": record.version, "id": record.id}
+    images: Json = {
+        "before": record.before,
+        "after": record.after,
+        "version": record.version,
+        "id": record.id,
+    }
+    if redaction.holds([dict(record.arguments), images]):  # what is not kept cannot be put back
+        why = "What it changed held a secret, and secrets are not kept."
+        record, images = UndoRecord(restores="none", residue=record.residue, why=why), {}
     tx.run(
         "undo_keep", call=call, restores=record.restores, residue=record.residue,
         until=stamp(record.until) if record.until else None, tool=record.tool,

@@ -64,6 +64,7 @@ class Channel(Protocol):
 class Press:
     """Somebody pressed a button. `envelope` is this one press; `account` is who, as people.yaml writes it."""
 
+    channel: str  # its kind, for the record
     envelope: str
     account: str
     value: str

@@ -49,6 +49,7 @@ def press_of(payload: Json, envelope: str) -> Press | None:
     if decision is None or not SLACK_ID.fullmatch(own) or not SLACK_ID.fullmatch(name):
         return None
     return Press(
+        channel="slack",
         envelope=envelope,
         account=f"slack:{own}/{name}",
         value=str(action.get("value", "")),

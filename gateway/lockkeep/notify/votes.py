@@ -6,7 +6,8 @@ from datetime import datetime
 
 from lockkeep.cards.card import card
 from lockkeep.ledger import Ledger, approvals, audit, outbox
-from lockkeep.ledger.approvals import Decision, Refusal
+from lockkeep.ledger.approvals import Decision, Refusal, Voted
+from lockkeep.model import Person
 from lockkeep.notify.buttons import read_value
 from lockkeep.notify.notices import why_link_only
 from lockkeep.notify.port import Press
@@ -46,24 +47,31 @@ class Votes:
         person = rules.people.accounts.get(press.account)
         no = _no(tx, press, rules, row, known=person is not None)
         if no or row is None or value is None:
-            audit.append(
-                tx, "approval.refused", now, call=row["call"] if row else None, approval=row["id"] if row else None,
-                person=person.id if person else None, account=press.account[:100], decision=press.decision, reason=no or CHANGED,
-                channel="slack",
-            )  # fmt: skip
+            _refused(tx, press, person, row, no or CHANGED, now)
             return no or CHANGED, ""
         decision: Decision = "approve" if press.decision == "approve" else "deny"
         voted = approvals.vote(
-            tx, row["id"], person, decision, shown=value[1], reason="", channel="slack", now=now,
+            tx, row["id"], person, decision, shown=value[1], reason="", channel=press.channel, now=now,
             people=rules.people.persons, owner=rules.gateway.agents.get(row["agent"]),
         )  # fmt: skip
-        if isinstance(voted, Refusal):
-            return f"Your vote was not taken: {voted.reason}.", ""
-        missing = f" Still needed: {', '.join(voted.waits_for)}." if voted.waits_for else ""
-        return (
-            f"Your {'yes' if decision == 'approve' else 'no'} is taken: {row['tool']} is {voted.state}.{missing}",
-            row["call"],
-        )
+        return _told(voted, decision, row["tool"]), "" if isinstance(voted, Refusal) else row["call"]
+
+
+def _refused(tx: Tx, press: Press, person: Person | None, row: Row | None, no: str, now: datetime) -> None:
+    """A press that is no vote is on the record, too."""
+    audit.append(
+        tx, "approval.refused", now, call=row["call"] if row else None, approval=row["id"] if row else None,
+        person=person.id if person else None, account=press.account[:100], decision=press.decision, reason=no,
+        channel=press.channel,
+    )  # fmt: skip
+
+
+def _told(voted: Voted | Refusal, decision: Decision, tool: str) -> str:
+    """What only who pressed reads."""
+    if isinstance(voted, Refusal):
+        return f"Your vote was not taken: {voted.reason}."
+    missing = f" Still needed: {', '.join(voted.waits_for)}." if voted.waits_for else ""
+    return f"Your {'yes' if decision == 'approve' else 'no'} is taken: {tool} is {voted.state}.{missing}"
 
 
 def _no(tx: Tx, press: Press, rules: PolicySet, row: Row | None, *, known: bool) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from lockkeep.errors import BadPolicySet
+from lockkeep.ledger import redaction
 from lockkeep.model import Arguments, Deny, Integration, Json, Tool, ToolCall, Tools, is_object
 from lockkeep.policy.conditions.lexer import Unreadable
 from lockkeep.policy.conditions.runtime import Env, Money
@@ -65,6 +66,9 @@ class PolicySet:
     defaults: Mapping[str, Mapping[str, Json]] = field(
         default_factory=dict[str, Mapping[str, Json]]
     )  # tool -> argument
+    secret: Mapping[str, frozenset[str]] = field(
+        default_factory=dict[str, frozenset[str]]
+    )  # tool -> arguments that are never kept
     workflows: Mapping[str, Workflow] = field(default_factory=dict[str, Workflow])
 
     observe_until: date | None = None  # the last day on which most rules only observe
@@ -274,7 +278,7 @@ def _load(files: Mapping[str, str], generation: int, problems: Problems) -> Poli
         generation=generation, files=dict(files), gateway=gateway, people=persons, lock=lock, manifests=manifests,
         rules=compiled, effects=effects, tools=tools, exported={tool.exported: tool for tool in tools.values()},
         schemas=schemas, defaults={name: _defaults(schema) for name, schema in schemas.items()},
-        workflows=workflows,
+        workflows=workflows, secret={name: hidden for name, tool in tools.items() if (hidden := _secret(tool))},
     )  # fmt: skip
 
 
@@ -283,6 +287,14 @@ def _defaults(schema: Mapping[str, Json]) -> dict[str, Json]:
     properties: Mapping[str, Json] = schema.get("properties", {})
     said = {name: part.get("default") for name, part in properties.items() if is_object(part)}
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _secret(tool: Tool) -> frozenset[str]:
+    """The arguments its schema declares to be given and never shown."""
+    properties: Mapping[str, Json] = tool.input.get("properties", {})
+    return frozenset(
+        name for name, part in properties.items() if is_object(part) and redaction.declared(part)
+    )
 
 
 def _lock(text: str | None, problems: Problems) -> Lock:

@@ -7,8 +7,9 @@ VALUES (:id, :state, :tool, :operation, :integration, :exported, :risk, :pin, :u
         :undo_of, :deny, :reason, :at, :claimed_at, :settled_at);
 
 -- name: call_payload
-INSERT INTO payloads (call, salt, arguments, sent, facts) VALUES (:call, :salt, :arguments, :sent, :facts)
-ON CONFLICT (call) DO UPDATE SET sent = excluded.sent, facts = excluded.facts;
+INSERT INTO payloads (call, salt, arguments, sent, facts, kept) VALUES (:call, :salt, :arguments, :sent, :facts, :kept)
+ON CONFLICT (call) DO UPDATE
+   SET arguments = excluded.arguments, sent = excluded.sent, facts = excluded.facts, kept = excluded.kept;
 
 -- name: call_facts
 UPDATE payloads SET facts = :facts WHERE call = :call;

@@ -16,7 +16,7 @@ WITH RECURSIVE chain (call, editor) AS (
 SELECT DISTINCT editor FROM chain;
 
 -- name: edit_done  (once)
-UPDATE edits SET state = 'done' WHERE successor = :successor AND state = 'open';
+UPDATE edits SET state = 'done', arguments = '{}' WHERE successor = :successor AND state = 'open';
 
 -- name: call_succeeded_by
 UPDATE calls SET successor = :successor WHERE id = :id;

@@ -196,6 +196,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA secure_delete = FAST")  # what is overwritten is gone from its page, too
     path.chmod(0o600)
     return db
 

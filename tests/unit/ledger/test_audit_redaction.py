@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lockkeep.serving import PlainFrames
 from lockkeep.ledger import audit, redaction
+from lockkeep.serving import PlainFrames
 from lockkeep.store import Store
 
 # put together, so that no scanner takes this file for a leak
@@ -87,4 +87,4 @@ def test_a_payload_is_kept_without_what_is_declared_or_named_secret() -> None:
         "amount": 4242424242424242,
         "note": "[key hidden]",
     }
-    assert redaction.stored_arguments({"note": CANARIES[1]}, {}) == {"note": "[key hidden]"}
+    assert redaction.stored({"note": CANARIES[1]}, {}) == {"note": "[key hidden]"}

@@ -19,6 +19,7 @@ notify:
 SLACK = "kind: slack, channel: C0123, token: env:T"
 EMAIL = "kind: email, server: smtps://mail.example, from: gate@acme.example"
 HOOK = "kind: webhook, url: https://siem.example/x, secret: env:S"
+LIST = 'a text that begins with { [ @ * or holds ": " or " #" needs quotes'
 MISTAKES = {
     "kind: slak": ("there is no channel of kind 'slak'", "did you mean slack?"),
     "url: x": ("channel ops needs 'kind'", "add a line kind: …"),
@@ -41,6 +42,9 @@ MISTAKES = {
     f'{EMAIL}, to: "a@b.example\\nBcc: c@d.example"': ("'a@b.example\nBcc: c@d.example' is no e-mail address", "write Acme <gate@acme.example>"),
     HOOK.replace("https", "http"): ("the address is neither https nor on this machine", "use https://"),
     HOOK.replace("//siem", "//me:pw@siem"): ("this is no address", "write https://HOST/PATH"),
+    f"{HOOK}, allow: []": ("'allow' is an empty list", "name something, or leave allow out"),
+    f"{SLACK}, api: [x]": ("'api' is a list; text is expected", LIST),
+    "kind: webhook, url: {a: b}, secret: env:S": ("'url' is a mapping; text is expected", LIST),
     f"{HOOK}, allow: inside": ("'inside' is no network", "write 10.2.0.0/16, or one address"),
 }  # fmt: skip
 

@@ -222,6 +222,34 @@ async def test_restoring_after_thirty_days_is_too_late(calendar: Desk) -> None:
     assert (await calendar.refused("restore_event", receipt_key="never-used"))["code"] == "not_found"
 
 
+async def test_two_changes_of_one_event_are_taken_back_newest_first(calendar: Desk) -> None:
+    made = await calendar.ok("create_event", **EVENT)
+    event = {"calendar": "rep_1", "event_id": made["id"]}
+    before = (await calendar.ok("get_event", **event))["event"]
+    await calendar.ok("update_event", **event, changes={"title": "One"}, idempotency_key="change-01")
+    await calendar.ok("update_event", **event, changes={"title": "Two"}, idempotency_key="change-02")
+    await calendar.ok("cancel_event", **event, reason="test", idempotency_key="cancel-03")
+
+    assert (await calendar.refused("restore_event", receipt_key="change-01"))["code"] == "conflict"
+    for key in ("cancel-03", "change-02", "change-01"):
+        await calendar.ok("restore_event", receipt_key=key, idempotency_key=f"back-{key}")
+
+    after = (await calendar.ok("get_event", **event))["event"]
+    assert {**after, "version": "", "sequence": 0} == {**before, "version": "", "sequence": 0}
+
+
+async def test_what_others_changed_between_two_takings_back_stays(calendar: Desk) -> None:
+    made = await calendar.ok("create_event", **EVENT)
+    event = {"calendar": "rep_1", "event_id": made["id"]}
+    await calendar.ok("update_event", **event, changes={"title": "One"}, idempotency_key="change-01")
+    await calendar.ok("update_event", **event, changes={"title": "Two"}, idempotency_key="change-02")
+    await calendar.ok("restore_event", receipt_key="change-02")
+    await calendar.ok("update_event", **event, changes={"location": "Theirs"})
+
+    assert (await calendar.refused("restore_event", receipt_key="change-01"))["code"] == "conflict"
+    assert (await calendar.ok("get_event", **event))["event"]["location"] == "Theirs"
+
+
 async def test_slots_are_free_for_everybody_within_working_hours(calendar: Desk) -> None:
     await calendar.ok(
         "create_event",

@@ -29,6 +29,7 @@ SECRETS = frozenset({"token", "app_token", "signing_secret", "password", "secret
 LISTS = frozenset({"to", "allow"})
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SLACK_HOSTS = ("slack.com", "slack-gov.com")
+Texts = Mapping[str, Text]
 CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}")
 
 
@@ -67,9 +68,19 @@ def _entry(key: Text, value: Node, problems: Problems) -> ChannelEntry | None:
     inner = Reader(value, what, problems, (*COMMON, *KINDS.get(kind, OTHER)))
     for needed in NEEDED.get(kind, ()):
         inner.need(needed)
-    values, lists = _values(inner, kind, problems)
-    _check(inner, kind, lists, problems)
-    return ChannelEntry(name=key.text, kind=kind, about=_about(inner, problems), values=values, lists=lists)
+    texts = {
+        key: text for key in KINDS.get(kind, ()) if key not in LISTS and (text := inner.text(key)) is not None
+    }
+    lists = {key: inner.some(key) for key in KINDS.get(kind, ()) if key in LISTS}
+    _check(inner, kind, texts, lists)
+    others = _others(inner.get("with"), problems) if kind not in KINDS else {}
+    return ChannelEntry(
+        name=key.text,
+        kind=kind,
+        about=_about(inner, problems),
+        values={name: text.text for name, text in texts.items()} | others,
+        lists={name: tuple(text.text for text in found) for name, found in lists.items()},
+    )
 
 
 def _kind(value: Node, what: str, problems: Problems) -> str | None:
@@ -90,31 +101,10 @@ def _kind(value: Node, what: str, problems: Problems) -> str | None:
     return None
 
 
-def _values(
-    inner: Reader, kind: str, problems: Problems
-) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    values: dict[str, str] = {}
-    lists: dict[str, tuple[str, ...]] = {}
-    for key in KINDS.get(kind, ()):
-        if key in LISTS:
-            lists[key] = tuple(text.text for text in inner.some(key))
-        elif (text := inner.text(key)) is not None:
-            values[key] = text.text
-            if key in SECRETS:
-                _reference(key, text, problems)
-    if kind not in KINDS and (node := inner.get("with")) is not None:
-        values |= _others(node, problems)
-    return values, lists
-
-
-def _reference(key: str, text: Text, problems: Problems) -> None:
-    if not text.text.startswith(("env:", "file:")):
-        message = f"'{key}' is a reference, never the secret itself"
-        problems.add(text.place, message, f'{key}: "env:NAME" or "file:PATH"', code="secret")
-
-
-def _others(node: Node, problems: Problems) -> dict[str, str]:
+def _others(node: Node | None, problems: Problems) -> dict[str, str]:
     """What a channel of others is told; it reads references itself."""
+    if node is None:
+        return {}
     if not isinstance(node, Node_):
         problems.add(node.place, f"'with' is {node.kind}; KEY: value is expected", "with: {KEY: value}")
         return {}
@@ -131,82 +121,77 @@ def _about(inner: Reader, problems: Problems) -> tuple[Told, ...]:
     return tuple(each for each in ABOUT if each in chosen) or ABOUT
 
 
-def _check(inner: Reader, kind: str, lists: Mapping[str, tuple[str, ...]], problems: Problems) -> None:
-    """What one value must look like, in words."""
+def _check(inner: Reader, kind: str, texts: Texts, lists: Mapping[str, tuple[Text, ...]]) -> None:
+    """What each value must look like, in words."""
+    for key in sorted(SECRETS & {*texts}):
+        if not texts[key].text.startswith(("env:", "file:")):
+            message = f"'{key}' is a reference, never the secret itself"
+            inner.problems.add(texts[key].place, message, f'{key}: "env:NAME" or "file:PATH"', code="secret")
     if kind == "slack":
-        _slack(inner, problems)
+        _slack(inner, texts)
     elif kind == "email":
-        _email(inner, lists, problems)
+        _email(inner, texts, lists["to"])
     elif kind == "webhook":
-        _webhook(inner, problems)
+        _webhook(inner, texts, lists["allow"])
 
 
-def _slack(inner: Reader, problems: Problems) -> None:
-    channel, api = inner.text("channel"), inner.text("api")
+def _slack(inner: Reader, texts: Texts) -> None:
+    channel, api = texts.get("channel"), texts.get("api")
     if channel is not None and not CHANNEL.fullmatch(channel.text):
-        message = f"'{channel.text}' is no id of a Slack channel"
-        problems.add(
-            channel.place, message, "write the id, as in C0123ABCD; it stands in the channel's details"
-        )
-    if inner.get("app_token") is not None and inner.get("signing_secret") is not None:
+        hint = "write the id, as in C0123ABCD; it stands in the channel's details"
+        inner.problems.add(channel.place, f"'{channel.text}' is no id of a Slack channel", hint)
+    if "app_token" in texts and "signing_secret" in texts:
         message = (
             "Slack's buttons are heard over app_token (Socket Mode) or signing_secret (HTTP), not over both"
         )
-        inner.complain(
-            ("app_token", "signing_secret"), message, "keep app_token unless the gateway has a public address"
-        )
-    if api is not None and not _slack_address(api.text):
-        hint = "leave api out, or write https://slack-gov.com/api/"
-        problems.add(api.place, "this is no address of Slack", hint)
+        hint = "keep app_token unless the gateway has a public address"
+        inner.complain(("app_token", "signing_secret"), message, hint)
+    if api is not None:
+        scheme, host = _parts(api.text)
+        if not (
+            (scheme == "https" and host in SLACK_HOSTS) or (scheme in ("http", "https") and host in LOOPBACK)
+        ):
+            hint = "leave api out, or write https://slack-gov.com/api/"
+            inner.problems.add(api.place, "this is no address of Slack", hint)
 
 
-def _slack_address(text: str) -> bool:
-    scheme, host = _parts(text)
-    return (scheme == "https" and host in SLACK_HOSTS) or (scheme in ("http", "https") and host in LOOPBACK)
-
-
-def _email(inner: Reader, lists: Mapping[str, tuple[str, ...]], problems: Problems) -> None:
-    server, sender = inner.text("server"), inner.text("from")
-    if server is not None:
-        _server(server, problems, inner.get("password") is not None)
-    for text in [*([sender] if sender else []), *inner.some("to")]:
+def _email(inner: Reader, texts: Texts, to: tuple[Text, ...]) -> None:
+    if (server := texts.get("server")) is not None:
+        _server(inner, server, password="password" in texts)
+    for text in (*([texts["from"]] if "from" in texts else []), *to):
         if not is_address(text.text):
-            problems.add(text.place, f"'{text.text}' is no e-mail address", "write Acme <gate@acme.example>")
+            hint = "write Acme <gate@acme.example>"
+            inner.problems.add(text.place, f"'{text.text}' is no e-mail address", hint)
 
 
-def _server(server: Text, problems: Problems, password: bool) -> None:
+def _server(inner: Reader, server: Text, *, password: bool) -> None:
     scheme, host = _parts(server.text)
     parts = urlsplit(server.text) if scheme else None
     if scheme not in ("smtp", "smtps") or not host or parts is None or parts.path.strip("/"):
-        problems.add(
-            server.place,
-            f"'{server.text}' is no mail server",
-            "write smtps://USER@HOST:465 or smtp://USER@HOST:587",
-        )
+        hint = "write smtps://USER@HOST:465 or smtp://USER@HOST:587"
+        inner.problems.add(server.place, f"'{server.text}' is no mail server", hint)
     elif parts.password is not None:
         message = "an address holds no password"
-        problems.add(server.place, message, 'password: "env:NAME"', code="secret")
+        inner.problems.add(server.place, message, 'password: "env:NAME"', code="secret")
     elif (parts.username is None) == password:
-        problems.add(
-            server.place,
-            "a user in the address and 'password' belong together",
-            "smtps://USER@HOST and password: env:NAME",
-        )
+        hint = "smtps://USER@HOST and password: env:NAME"
+        inner.problems.add(server.place, "a user in the address and 'password' belong together", hint)
 
 
-def _webhook(inner: Reader, problems: Problems) -> None:
-    url = inner.text("url")
-    if url is not None:
+def _webhook(inner: Reader, texts: Texts, allow: tuple[Text, ...]) -> None:
+    if (url := texts.get("url")) is not None:
         scheme, host = _parts(url.text)
         if not host or "@" in urlsplit(url.text).netloc:
-            problems.add(url.place, "this is no address", "write https://HOST/PATH")
+            inner.problems.add(url.place, "this is no address", "write https://HOST/PATH")
         elif scheme != "https" and not (scheme == "http" and host in LOOPBACK):
-            problems.add(url.place, "the address is neither https nor on this machine", "use https://")
-    for text in inner.some("allow"):
+            inner.problems.add(url.place, "the address is neither https nor on this machine", "use https://")
+    for text in allow:
         try:
             ip_network(text.text)
         except ValueError:
-            problems.add(text.place, f"'{text.text}' is no network", "write 10.2.0.0/16, or one address")
+            inner.problems.add(
+                text.place, f"'{text.text}' is no network", "write 10.2.0.0/16, or one address"
+            )
 
 
 def _parts(text: str) -> tuple[str, str]:

@@ -1,0 +1,159 @@
+"""What people agreed to is run, and nothing that is written differently in any way that matters (A1)."""
+
+import copy
+import json
+import random
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from house import HEAD, house
+from lockkeep.ledger import approvals, calls
+from lockkeep.model import Request
+from lockkeep.rounds import Rounds
+from shop import RECEIPT, TOOLS, WRITE, Shop, _schema, _tool
+
+ANYTHING = _tool(
+    "put", WRITE, _schema(["id"], id={}, data={}, note={}, idempotency_key={"type": "string"}), RECEIPT
+)
+RULES = (
+    HEAD.replace("{{", "{").replace("}}", "}") + "tools:\n  shop.put: {allow: anyone, ask: {from: [lead]}}\n"
+)
+
+
+def equal(left: Any, right: Any) -> bool:
+    """The same JSON value: numbers by value, texts to the code point, objects whatever the order of their keys."""
+    if isinstance(left, bool) or isinstance(right, bool) or left is None or right is None:
+        return left is right
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return left == right
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(equal, left, right))  # pyright: ignore[reportUnknownArgumentType]
+    return left == right
+
+
+BASE: dict[str, Any] = {
+    "id": "Zo\u00eb",
+    "data": {"n": 1, "big": 2**53 - 1, "f": 0.5, "zero": 0, "yes": True, "no": None, "list": [1, "1", {"a": [], "b": {}}]},
+    "note": "e\u0301 \ufb01 straße",
+}  # fmt: skip
+
+
+def mutations(rolled: random.Random) -> dict[str, Any]:
+    """One small change somewhere; some change nothing."""
+    value = copy.deepcopy(BASE)
+    spots: list[tuple[Any, Any]] = []
+
+    def walk(part: Any) -> None:
+        keys = list(part) if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        for key in keys:
+            spots.append((part, key))
+            walk(part[key])
+
+    walk(value)
+    inside, key = rolled.choice(spots)
+    old = inside[key]
+    what = rolled.randrange(12)
+    if what == 0:
+        return shuffled(value, rolled)
+    if what == 1:
+        inside[key] = float(old) if isinstance(old, int) and not isinstance(old, bool) else old
+    elif what == 2:
+        inside[key] = str(old) if not isinstance(old, dict | list) else json.dumps(old)
+    elif what == 3:
+        inside[key] = None
+    elif what == 4:
+        inside[key] = (
+            unicodedata.normalize(rolled.choice(("NFC", "NFD", "NFKC", "NFKD")), old)
+            if isinstance(old, str)
+            else [old]
+        )
+    elif what == 5:
+        del inside[key]
+    elif what == 6:
+        rolled.choice((value, value["data"]) if isinstance(value.get("data"), dict) else (value,))[
+            "extra"
+        ] = rolled.choice((None, 0, "", [], {}))
+    elif what == 7:
+        inside[key] = (
+            old + rolled.choice(("\u200b", " ", "\u202e", "\x00", "x")) if isinstance(old, str) else {"": old}
+        )
+    elif what == 8:
+        inside[key] = (not old) if isinstance(old, bool) else int(bool(old)) if old is None else bool(old)
+    elif what == 9:
+        inside[key] = -0.0 if old == 0 and not isinstance(old, bool) else old
+    elif what == 10:
+        inside[key] = (
+            old + rolled.choice((1, -1, 1e-9))
+            if isinstance(old, int | float) and not isinstance(old, bool)
+            else old
+        )
+    elif isinstance(old, list):
+        old.reverse()
+    else:
+        inside[key] = json.loads(json.dumps(old, ensure_ascii=rolled.random() < 0.5))
+    return value
+
+
+def shuffled(value: Any, rolled: random.Random) -> Any:
+    if isinstance(value, dict):
+        return {key: shuffled(value[key], rolled) for key in rolled.sample(list(value), len(value))}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return [shuffled(each, rolled) for each in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
+
+
+async def idle(_: Rounds) -> None:
+    """The worker rests: the test stands in for it, with arguments that somebody changed."""
+
+
+async def check(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int, number: int) -> tuple[int, int]:
+    monkeypatch.setattr(Rounds, "run_agreed", idle)
+    monkeypatch.setattr(approvals, "OPEN_PER_AGENT", 10**6)
+    monkeypatch.setattr(approvals, "ASKS_PER_HOUR", 10**6)
+    rolled, ran = random.Random(seed), 0
+    shop = Shop(tools=[*TOOLS, ANYTHING])
+    async with house(folder, shop, rules=RULES) as home:
+        for turn in range(number):
+            request = Request(
+                id=f"call_{turn}", tool="shop_put", arguments=BASE, user="ana", agent="robot", host="h", at=home.clock(), key=f"k{turn}"
+            )  # fmt: skip
+            await home.gateway.pipeline.run(request)
+            row = calls.find(home.store.read, f"call_{turn}")
+            await home.vote(row["approval"], "bo")
+            rebuilt = calls.request_of(home.store.read, row, home.clock())
+            changed = mutations(rolled)
+            before = len(shop.effects)
+            await home.gateway.pipeline.run(
+                Request(
+                    **{name: getattr(rebuilt, name) for name in Request.__slots__} | {"arguments": changed}
+                )
+            )
+            made = [arguments for _, arguments in shop.effects[before:]]
+            same = equal(changed, BASE)
+            assert len(made) == int(same), (turn, changed)
+            assert all(equal(arguments, BASE) for arguments in made)
+            state = approvals.find(home.store.read, row["approval"])["state"]
+            assert state == ("consumed" if same else "void"), (turn, changed)
+            ran += same
+        assert home.sound()
+    return ran, number
+
+
+@pytest.mark.promise("P3")
+async def test_an_agreed_call_runs_only_with_the_very_values_that_were_agreed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran, number = await check(tmp_path, monkeypatch, 7, 40)
+    assert 5 <= ran <= number - 15
+
+
+@pytest.mark.full
+@pytest.mark.promise("P3")
+async def test_a_thousand_changes_of_an_agreed_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, number = await check(tmp_path, monkeypatch, 1, 1000)
+    assert 100 <= ran <= number - 400
