@@ -30,6 +30,10 @@ def die() -> NoReturn:
     raise AssertionError("unreachable")
 
 
+def died(*_: Any) -> NoReturn:
+    die()
+
+
 def doom(point: str) -> None:
     """From now on this process dies at the point, on its first write; `undo 3: claimed` means the third undo of a plan."""
     which, _, point = point.rpartition(": ")
@@ -78,12 +82,8 @@ def doom(point: str) -> None:
         "before the settle commits": (Ledger, "_settle", before_settle_commits),
         "settled": (Ledger, "settle", settled),
         "agreed": (Rounds, "_agreed", agreed),  # people have voted, nothing is claimed
-        "before it is told": (
-            Announcements,
-            "_try",
-            lambda *_: die(),
-        ),  # the notice is written, nobody was told
-        "told": (outbox, "sent", lambda *_: die()),  # the other side has it, and that is not written
+        "before it is told": (Announcements, "_try", died),  # the notice is written, nobody was told
+        "told": (outbox, "sent", died),  # the other side has it, and that is not written
         "deaf": (Rounds, "report_switches", deaf),  # never says which switches it has seen
     }
     if point:

@@ -63,6 +63,6 @@ async def test_what_people_do_while_no_gateway_runs_is_told_by_the_next_one_in_o
             await until(lambda: len(out.bodies) == 4)
             assert said(await place.call("crm.upsert_lead", LEAD))["code"] == "switch.killed"
 
-    # of one matter in its order; another matter waits for none
-    assert out.events == ["approval.asked", "switch.thrown", "approval.decided", "approval.decided"]
+    of_the_call = [each for each in out.events if each != "switch.thrown"]  # another matter waits for none
+    assert of_the_call == ["approval.asked", "approval.decided", "approval.decided"]
     assert [each["approval"]["state"] for each in out.messages if "approval" in each] == ["cancelled"] * 3

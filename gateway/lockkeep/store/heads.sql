@@ -33,7 +33,7 @@ DELETE FROM sessions;
 DELETE FROM sign_ins;
 
 -- name: restore_stop_undoing
-UPDATE undo_plans SET state = 'stopped', ended = :at WHERE state IN ('looking', 'running');
+UPDATE undo_plans SET state = 'stopped', ended = :at WHERE ended IS NULL AND state IN ('looking', 'running');
 
 -- name: restore_forget_listening
 DELETE FROM listening;

@@ -56,6 +56,7 @@ def _call(tx: Tx, number: int, at: datetime) -> None:
         arguments=calls.dump({"s": secret}),
         sent=None,
         facts=None,
+        kept=None,
     )
     digest = calls.digest_with_salt(tx, f"call_{number:04}", {"s": secret})
     audit.append(tx, "call.settled", at, call=f"call_{number:04}", args=digest)
