@@ -397,11 +397,12 @@ class Gateway:
             self.in_force,
             self.clock,
             self.sparing,
+            self.new_id,
             secure=self.settings.url.startswith("https"),
             hosts=tuple(name for each in public if (name := console.host_name(each))),
         )
         heard = pressed.routes(desk.known_host, self.announcements.answer, self.record_refusal)
-        routes = [*health.routes(self.ready), *console.routes(desk), *heard]
+        routes = [*health.routes(self.ready, desk.known_host), *console.routes(desk), *heard]
         return web.address(
             surface.server(version("lockkeep")), self.settings, self.store, routes, self.record_refusal
         )

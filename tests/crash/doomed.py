@@ -82,6 +82,7 @@ def doom(point: str) -> None:
         "before the settle commits": (Ledger, "_settle", before_settle_commits),
         "settled": (Ledger, "settle", settled),
         "agreed": (Rounds, "_agreed", agreed),  # people have voted, nothing is claimed
+        **while_editing(agreed),
         "before it is told": (Announcements, "_try", died),  # the notice is written, nobody was told
         "told": (outbox, "sent", died),  # the other side has it, and that is not written
         "deaf": (Rounds, "report_switches", deaf),  # never says which switches it has seen
@@ -90,6 +91,25 @@ def doom(point: str) -> None:
         owner, name, deadly = patches[point]
         assert hasattr(owner, name)
         setattr(owner, name, deadly)
+
+
+def while_editing(die_at_once: Any) -> dict[str, tuple[Any, str, Any]]:
+    """The points between an edit and the decision about the call it made."""
+    park_in, close = Ledger._park, Ledger.close  # pyright: ignore[reportPrivateUsage]
+
+    def before_the_edited_call_is_there(self: Ledger, tx: Tx, call: ToolCall, *more: Any) -> Any:
+        found = park_in(self, tx, call, *more)
+        return die() if call.edited else found
+
+    async def the_edited_call_is_there(self: Ledger, call: ToolCall, *more: Any) -> Any:
+        found = await close(self, call, *more)
+        return die() if call.edited else found
+
+    return {
+        "edited": (Rounds, "_edited", die_at_once),  # the old call has ended, the new one is not decided
+        "before the edited call is there": (Ledger, "_park", before_the_edited_call_is_there),
+        "the edited call is there": (Ledger, "close", the_edited_call_is_there),
+    }
 
 
 def live(order: dict[str, Any]) -> None:

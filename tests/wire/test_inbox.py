@@ -214,6 +214,8 @@ MATRIX: dict[
     ("GET", "/inbox"): (401, None),
     ("GET", "/inbox/{approval}"): (401, None),
     ("POST", "/inbox/{approval}/vote"): (401, 403),
+    ("POST", "/inbox/{approval}/edit"): (401, 403),
+    ("POST", "/inbox/{approval}/withdraw"): (401, 403),
     ("POST", "/switches"): (401, 403),
     ("POST", "/switches/lift"): (401, 403),
 }
@@ -221,7 +223,9 @@ MATRIX: dict[
 
 async def console_routes(folder: Path) -> set[Row]:
     async with running(Settings(data=folder / "empty", policies=folder)) as gateway:
-        found = console.routes(console.Desk(gateway.ledger, gateway.in_force, gateway.clock, gateway.sparing))
+        found = console.routes(console.Desk(
+                gateway.ledger, gateway.in_force, gateway.clock, gateway.sparing, gateway.new_id
+            ))
         assert all(isinstance(route, Route) for route in found)
         return {
             (method, route.path) for route in found for method in (route.methods or ()) if method != "HEAD"
@@ -590,3 +594,47 @@ async def test_a_form_past_64_kb_is_refused_before_it_is_read(tmp_path: Path) ->
         answer = await nobody.http.post("/sign-in", data={"code": "x" * 70_000})
 
     assert (answer.status_code, answer.text) == (413, "This form is too large.")
+
+
+# -- changing and taking back ---------------------------------------------------------------------------------------
+
+EDITABLE = RULES.replace("from: [lead]", "from: [lead]\n        edit: [amount]")
+
+
+@pytest.mark.promise("P3", "P4")
+async def test_who_could_agree_asks_for_less_and_somebody_else_agrees_to_that(tmp_path: Path) -> None:
+    async with house(tmp_path, rules=EDITABLE) as home, visitor(home, "bo") as bo, visitor(home, "cy") as cy:
+        asked = await ask(home)
+        at = f"/inbox/{asked['approval_id']}"
+        await bo.get(at)
+        assert 'value="500.00 EUR"' in bo.page
+        sent = await bo.send(f"{at}/edit", {"edit": "1"}, **{"set.amount": "300 EUR"})
+        with anyio.fail_after(5):
+            while not (open_ := home.store.read.all("approvals_list", state="pending", count=5)):
+                await anyio.sleep(0.02)
+        new = f"/inbox/{open_[0]['id']}"
+        await bo.get(new)
+        assert "Approve exactly this" not in bo.page
+        await cy.get(new)
+        await cy.send(f"{new}/vote", {"decision": "approve"})
+        await settled(home, "cancelled", "succeeded")
+
+    assert sent.status_code == 303
+    assert home.shop.effects[-1][1]["amount_minor"] == 30_000
+
+
+@pytest.mark.promise("P3")
+async def test_a_yes_is_taken_back_on_the_page_where_it_was_given(tmp_path: Path) -> None:
+    two = RULES.replace("from: [lead]", "from: [lead, finance]")
+    async with house(tmp_path, rules=two) as home, visitor(home, "bo") as bo:
+        asked = await ask(home)
+        at = f"/inbox/{asked['approval_id']}"
+        await bo.get(at)
+        await bo.send(f"{at}/vote", {"decision": "approve"})
+        await bo.get(at)
+        taken = await bo.send(f"{at}/withdraw", {"withdraw": "1"})
+        await bo.get(at)
+
+        assert (taken.status_code, home.states()) == (303, ["pending_approval"])
+        assert "Approve exactly this" in bo.page
+        assert home.shop.effects == []

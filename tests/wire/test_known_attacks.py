@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import httpx2
@@ -269,8 +270,9 @@ async def test_a_token_that_is_not_an_agents_own_in_its_header_opens_nothing(tmp
 # -- S12: names that are paths, flags, or look like others --------------------------------------------------------
 
 STEPS = ("../", "..\\", "%2e%2e%2f", "..%2f", "....//", "/", "//", "file:///", "\\\\host\\", "~/")
-NAMES = [f"{step}{target}" for step in STEPS for target in ("etc/passwd", "people.yaml")]
-NAMES += ["--help", "-rf", "--data=/", "-", "--", ".", "..", "con", "nul", "a\x00b", "a\nb", "\u202e", "\uff0e\uff0e/", "\u2025/", "ａpr_x", "apr_%00", "*", "%", "_%", "' OR 1=1 --"]  # fmt: skip
+NAMES = [
+    *(f"{step}{target}" for step in STEPS for target in ("etc/passwd", "people.yaml")),
+    "--help", "-rf", "--data=/", "-", "--", ". ", "..;", "con", "nul", "a\x00b", "a\nb", "\u202e", "\uff0e\uff0e/", "\u2025/", "ａpr_x", "apr_%00", "*", "%", "_%", "' OR 1=1 --"]  # fmt: skip
 
 
 async def test_forty_strange_names_find_nothing_and_break_nothing(tmp_path: Path) -> None:
@@ -280,8 +282,6 @@ async def test_forty_strange_names_find_nothing_and_break_nothing(tmp_path: Path
     async with house(tmp_path, rules=RULES) as home, visitor(home, "bo") as bo, home.client() as client:
         await ask(home)
         for name in NAMES:
-            from urllib.parse import quote
-
             page = await bo.http.get(f"/inbox/{quote(name, safe='%')}")
             found = said(await send(client, "lockkeep_status", {"id": name}))
             called = said(await send(client, name, {}))
@@ -363,6 +363,7 @@ async def test_arguments_that_two_readers_could_read_differently_are_never_sent(
             response = await http.post(f"{home.url}/mcp", content=body.encode(), headers=modern("shop_pay"))
             content: Any = answer(response).get("result", {}).get("structuredContent") if response.status_code == 200 else None  # fmt: skip
             got[name] = content.get("code", "ran") if is_object(content) else str(response.status_code)
+        last = home.audit()[-1]["type"]
 
-    print(got)
-    assert home.shop.effects == []
+    assert (got.pop("a name twice"), set(got.values())) == ("400", {"arguments.not_canonical"})
+    assert (home.shop.effects, last) == ([], "request.refused")

@@ -38,6 +38,7 @@ def equal(left: Any, right: Any) -> bool:
     return left == right
 
 
+FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 BASE: dict[str, Any] = {
     "id": "Zo\u00eb",
     "data": {"n": 1, "big": 2**53 - 1, "f": 0.5, "zero": 0, "yes": True, "no": None, "list": [1, "1", {"a": [], "b": {}}]},
@@ -63,42 +64,29 @@ def mutations(rolled: random.Random) -> dict[str, Any]:
     if what == 0:
         return shuffled(value, rolled)
     if what == 1:
-        inside[key] = float(old) if isinstance(old, int) and not isinstance(old, bool) else old
-    elif what == 2:
-        inside[key] = str(old) if not isinstance(old, dict | list) else json.dumps(old)
-    elif what == 3:
-        inside[key] = None
-    elif what == 4:
-        inside[key] = (
-            unicodedata.normalize(rolled.choice(("NFC", "NFD", "NFKC", "NFKD")), old)
-            if isinstance(old, str)
-            else [old]
-        )
-    elif what == 5:
         del inside[key]
-    elif what == 6:
-        rolled.choice((value, value["data"]) if isinstance(value.get("data"), dict) else (value,))[
-            "extra"
-        ] = rolled.choice((None, 0, "", [], {}))
-    elif what == 7:
-        inside[key] = (
-            old + rolled.choice(("\u200b", " ", "\u202e", "\x00", "x")) if isinstance(old, str) else {"": old}
-        )
-    elif what == 8:
-        inside[key] = (not old) if isinstance(old, bool) else int(bool(old)) if old is None else bool(old)
-    elif what == 9:
-        inside[key] = -0.0 if old == 0 and not isinstance(old, bool) else old
-    elif what == 10:
-        inside[key] = (
-            old + rolled.choice((1, -1, 1e-9))
-            if isinstance(old, int | float) and not isinstance(old, bool)
-            else old
-        )
-    elif isinstance(old, list):
-        old.reverse()
+    elif what == 2:
+        data = value["data"] if isinstance(value.get("data"), dict) else value
+        rolled.choice((value, data))["extra"] = rolled.choice((None, 0, "", [], {}))
     else:
-        inside[key] = json.loads(json.dumps(old, ensure_ascii=rolled.random() < 0.5))
+        inside[key] = changed(old, what, rolled)
     return value
+
+
+def changed(old: Any, what: int, rolled: random.Random) -> Any:
+    """The same value written otherwise, or another one that looks alike."""
+    number, text = isinstance(old, int | float) and not isinstance(old, bool), isinstance(old, str)
+    return {
+        3: lambda: float(old) if number else str(old),
+        4: lambda: str(old) if number else json.dumps(old),
+        5: lambda: None,
+        6: lambda: unicodedata.normalize(rolled.choice(FORMS), old) if text else [old],
+        7: lambda: old + rolled.choice(("\u200b", " ", "\u202e", "\x00", "x")) if text else {"": old},
+        8: lambda: not old if isinstance(old, bool) else bool(old),
+        9: lambda: -0.0 if number and old == 0 else old,
+        10: lambda: old + rolled.choice((1, -1, 1e-9)) if number else old,
+        11: lambda: json.loads(json.dumps(old, ensure_ascii=rolled.random() < 0.5)),
+    }[what]()
 
 
 def shuffled(value: Any, rolled: random.Random) -> Any:

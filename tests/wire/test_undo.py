@@ -211,6 +211,7 @@ async def test_a_way_back_that_hides_somebodys_change_is_a_conflict(tmp_path: Pa
         assert ((await it.record())["name"], (await it.record()).get("archived")) == ("Theirs", False)
 
 
+@pytest.mark.full
 @pytest.mark.promise("P9")
 async def test_what_was_made_goes_once_our_own_later_changes_are_taken_back(tmp_path: Path) -> None:
     async with house_of(tmp_path) as home:

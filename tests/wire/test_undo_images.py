@@ -61,6 +61,7 @@ async def test_where_the_state_before_cannot_be_read_the_write_goes_on_and_undo_
     assert step["note"] == "What stood before could not be read, so nothing says what to go back to."
 
 
+@pytest.mark.full
 async def test_where_what_it_left_cannot_be_read_nothing_is_overwritten(tmp_path: Path) -> None:
     shelf = Shelf(blind_looks=range(2, 3))
     step, state = await play(tmp_path, shelf)
@@ -69,6 +70,7 @@ async def test_where_what_it_left_cannot_be_read_nothing_is_overwritten(tmp_path
     assert "could not be read" in step["note"]
 
 
+@pytest.mark.full
 async def test_a_reader_that_is_silent_later_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +81,7 @@ async def test_a_reader_that_is_silent_later_is_waited_for(
     assert (step["state"], state, shelf.asked.count("put")) == ("done", "undone", 2)
 
 
+@pytest.mark.full
 @pytest.mark.promise("P9")
 async def test_an_answer_that_admits_to_something_else_is_not_believed(tmp_path: Path) -> None:
     answers = {"before": {"text": "old", "place": "left"}, "after": {"text": "new"}}  # to the undo, too

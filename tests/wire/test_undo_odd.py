@@ -119,6 +119,7 @@ async def test_a_manifest_whose_undo_is_nonsense_disturbs_no_write(
     assert not [each for each in caplog.records if each.exc_info and each.levelno >= logging.ERROR]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("version", [["1"], {"v": 1}, 7, "7.1", None], ids=str)
 async def test_a_version_that_is_no_text_is_handed_on_or_refused_never_guessed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, version: Any

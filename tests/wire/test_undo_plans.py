@@ -105,6 +105,7 @@ async def test_people_read_what_would_happen_and_what_did(tmp_path: Path) -> Non
     assert [plan["state"] for plan in listed.data] == ["stopped", "shown", "shown"]
 
 
+@pytest.mark.full
 async def test_a_plan_of_another_person_is_not_started(tmp_path: Path) -> None:
     shelf = Shelf()
     async with shelved(tmp_path, shelf) as home:

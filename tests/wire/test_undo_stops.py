@@ -56,6 +56,7 @@ async def test_at_a_failure_it_stops_there_and_skip_goes_on(tmp_path: Path, fail
     assert {name for name, state in ended.items() if state == "succeeded"} == {NEWEST_FIRST[failing]}
 
 
+@pytest.mark.full
 @pytest.mark.promise("P7", "P9")
 @pytest.mark.parametrize("failing", range(5))
 async def test_what_nobody_knows_is_said_and_nothing_goes_on_past_it(tmp_path: Path, failing: int) -> None:
@@ -75,6 +76,7 @@ async def test_what_nobody_knows_is_said_and_nothing_goes_on_past_it(tmp_path: P
     assert shelf.asked.count("put") == 5 + failing + 1
 
 
+@pytest.mark.full
 @pytest.mark.promise("P7", "P9")
 async def test_once_a_person_knows_that_it_was_taken_back_only_the_proof_is_missing(tmp_path: Path) -> None:
     shelf = five()

@@ -1,13 +1,13 @@
 """What people see before they vote: the call as it would run, facts the gateway read itself, who asks, until when."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lockkeep.cards.quoted import is_cut, quoted
 from lockkeep.errors import NotFound
-from lockkeep.ledger import approvals, calls, delegations
+from lockkeep.ledger import approvals, calls, delegations, edits
 from lockkeep.model import Amount, Json, Person, moment
 from lockkeep.policy.conditions.runtime import Money
 from lockkeep.store import Row, Tx
@@ -39,6 +39,8 @@ class Card:
     may: tuple[str, ...]  # what this person may do: approve, deny, confirm
     cut: bool = False  # some text from outside is longer than what is shown of it
     note: str = ""
+    edit: tuple[tuple[str, str], ...] = ()  # what this person may change, as it is now
+    withdraws: bool = False  # whether a yes of theirs can still be taken back
 
 
 def card(
@@ -54,6 +56,9 @@ def card(
     cast = tx.all("votes_of", approval=row["id"])
     sent: Mapping[str, Json] = json.loads(payload["sent"] or payload["arguments"])
     facts: Mapping[str, Json] = json.loads(payload["facts"] or "{}").get("shown", {})
+    may = _may(
+        row, person, people, owner, {vote["person"] for vote in cast if vote["decision"] != "withdrawn"}
+    )
     return Card(
         id=row["id"],
         state=row["state"],
@@ -77,13 +82,39 @@ def card(
         asked_at=moment(row["at"]),
         expires_at=moment(row["expires_at"]),
         bound=row["bound"],
-        may=_may(row, person, people, owner, {vote["person"] for vote in cast}),
+        may=may,
         cut=any(
             map(
                 is_cut, (row["reason"], call["subject"] or "", *sent, *sent.values(), *facts, *facts.values())
             )
         ),
         note=quoted(row["note"] or ""),
+        edit=_editable(row, person, sent, may),
+        withdraws=row["state"] in ("pending", "approved") and _said_yes(cast, person),
+    )
+
+
+def _editable(
+    row: Row, person: Person | None, sent: Mapping[str, Json], may: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Who could agree may change what the rules name, and see what stands there now."""
+    if person is None or "approve" not in may:
+        return ()
+    return tuple((name, _now(name, sent)) for name in sorted(edits.editable(row)))
+
+
+def _now(name: str, sent: Mapping[str, Json]) -> str:
+    minor, currency = sent.get(f"{name}_minor"), sent.get("currency")
+    if name not in sent and isinstance(minor, int) and isinstance(currency, str):
+        return str(Money(minor, currency))
+    value = sent.get(name)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _said_yes(cast: Iterable[Row], person: Person | None) -> bool:
+    return any(
+        person is not None and vote["person"] == person.id and vote["decision"] in ("approve", "confirm")
+        for vote in cast
     )
 
 

@@ -1,6 +1,5 @@
 """`lockkeep approvals`: what waits for people, and deciding it."""
 
-import json
 import time
 from typing import Annotated
 
@@ -9,15 +8,13 @@ from rich.live import Live
 from rich.table import Table
 
 from lockkeep.cards.card import card
+from lockkeep.cards.changes import change
 from lockkeep.cli.here import Here, here, random_id, utc_now
 from lockkeep.cli.show import AsJson, data, fail, fields, rows, say, terminal, when
 from lockkeep.errors import BadSetting, NotAllowed
 from lockkeep.ledger import approvals, calls, edits
 from lockkeep.ledger.approvals import Decision, Refusal, Voted
 from lockkeep.model import ApprovalState, Json, Person
-from lockkeep.policy.conditions.runtime import Money
-from lockkeep.policy.files.constants import amount
-from lockkeep.policy.positions import Place, Problems, Text
 from lockkeep.store import Row
 
 app = typer.Typer(help="What waits for people, and deciding it.", no_args_is_help=True)
@@ -192,13 +189,7 @@ def _change(text: str) -> tuple[str, Json]:
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise BadSetting(f"--set '{text}' is no NAME=VALUE")
-    money = amount(Text(Place("--set", 1, 1), value, value), Problems())
-    if isinstance(money, Money):
-        return f"{name.strip()}_minor", int(money.minor)
-    try:
-        return name.strip(), json.loads(value)
-    except ValueError:
-        return name.strip(), value
+    return change(name.strip(), value)
 
 
 def _tell(row: Row, said: Voted | Refusal, as_json: bool) -> None:

@@ -263,7 +263,9 @@ def _agreed(tx: Tx, row: Row, people: People, now: datetime, owner: str | None) 
     return Voted("approved")
 
 
-def withdraw(tx: Tx, approval: str, person: Person | None, *, reason: str, now: datetime) -> Voted | Refusal:
+def withdraw(
+    tx: Tx, approval: str, person: Person | None, *, reason: str, now: datetime, channel: str = "cli"
+) -> Voted | Refusal:
     """A yes is taken back, until the call is claimed. After enough people had agreed, that ends it."""
     row = find(tx, approval)
     own = [
@@ -277,7 +279,7 @@ def withdraw(tx: Tx, approval: str, person: Person | None, *, reason: str, now: 
         return Refusal(f"it is already {row['state']}", conflict=True)
     tx.run(
         "vote_cast", approval=row["id"], person=person.id, decision="withdrawn", bound=row["bound"], reason=reason,
-        channel="cli", at=stamp(now),
+        channel=channel, at=stamp(now),
     )  # fmt: skip
     audit.append(
         tx, "approval.withdrawn", now, call=row["call"], approval=row["id"], person=person.id, reason=reason

@@ -14,13 +14,15 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from lockkeep.cards.card import Card, card
+from lockkeep.cards.changes import change
 from lockkeep.cards.quoted import quoted
 from lockkeep.errors import LockkeepError
-from lockkeep.ledger import Ledger, approvals, callers, switches
+from lockkeep.ledger import Ledger, approvals, callers, edits, switches
 from lockkeep.ledger.approvals import Refusal
 from lockkeep.model import Person, SwitchMode
 from lockkeep.policy.files.people import People
 from lockkeep.policy.inforce import InForce
+from lockkeep.store import Row
 from lockkeep.surface.refusals import Sparing
 
 COOKIE = "lockkeep_session"
@@ -33,6 +35,7 @@ HEADERS = {
 }
 MOST_WAITING, MOST_PAST = 500, 20
 LOCAL = ("127.0.0.1", "localhost", "::1")
+ELSEWHERE = "This form was sent by a page of somebody else. Open the inbox itself."
 Page = Callable[[Request], Awaitable[Response]]
 
 
@@ -44,6 +47,7 @@ class Desk:
     in_force: InForce
     clock: Callable[[], datetime]
     sparing: Sparing
+    new_id: Callable[[str], str]
     secure: bool = False
     hosts: tuple[str, ...] = ()  # beside this machine's own names: the public ones
 
@@ -59,6 +63,12 @@ class Desk:
     def known_host(self, request: Request) -> bool:
         """Other names are refused: a page of somebody else's domain could point its name at us."""
         return host_name(request.headers.get("host", "")) in (*LOCAL, *self.hosts)
+
+    def sent_from_elsewhere(self, request: Request) -> bool:
+        """Browsers say which page a form was sent from; our own pages have the origin `null`, since they send no referrer."""
+        origin, site = request.headers.get("origin", "null"), request.headers.get("sec-fetch-site")
+        foreign = origin != "null" and host_name(origin) not in (*LOCAL, *self.hosts)
+        return foreign or site not in (None, "same-origin", "none")
 
 
 def host_name(address: str) -> str:
@@ -90,6 +100,8 @@ def routes(desk: Desk) -> list[Route]:
         Route("/inbox", pages.signed(pages.inbox), methods=["GET"]),
         Route("/inbox/{approval}", pages.signed(pages.show), methods=["GET"]),
         Route("/inbox/{approval}/vote", pages.signed(pages.vote), methods=["POST"]),
+        Route("/inbox/{approval}/edit", pages.signed(pages.edit), methods=["POST"]),
+        Route("/inbox/{approval}/withdraw", pages.signed(pages.withdraw), methods=["POST"]),
         Route("/switches", pages.signed(pages.throw), methods=["POST"]),
         Route("/switches/lift", pages.signed(pages.lift), methods=["POST"]),
     ]
@@ -116,6 +128,8 @@ class _Pages:
             return self._plain("Unknown host.", 421)
         if request.method != "POST":  # HEAD opens, too
             return self._page("sign_in.html", code=request.query_params.get("code", ""))
+        if self.desk.sent_from_elsewhere(request):
+            return self._plain(ELSEWHERE, 403)
         if _too_large(request):
             return self._plain("This form is too large.", 413)
         form = await request.form()
@@ -151,6 +165,8 @@ class _Pages:
             if session is None or person is None:
                 return self._page("sign_in.html", 401, code="")
             if request.method == "POST":
+                if self.desk.sent_from_elsewhere(request):
+                    return self._plain(ELSEWHERE, 403)
                 if _too_large(request):
                     return self._plain("This form is too large.", 413)
                 form = await request.form()
@@ -196,6 +212,52 @@ class _Pages:
                 channel="inbox", now=self.desk.clock(), people=self.desk.people.persons, owner=self.desk.owner(row["agent"]),
             )
         )  # fmt: skip
+        return self._decided(visit, row, said)
+
+    async def edit(self, visit: Visit) -> Response:
+        """Another call takes the place of this one, decided anew; whoever changed it does not vote on it."""
+        form = await visit.request.form()
+        row = self._row(visit)
+        if row is None:
+            return self._plain("There is no such approval.", 404)
+        written = {
+            name.removeprefix("set."): str(value)[:2000]
+            for name, value in form.items()
+            if name.startswith("set.")
+        }
+        shown = dict(self._card(row["id"], visit.person).edit)
+        changes = dict(
+            change(name, value) for name, value in written.items() if value.strip() != shown.get(name)
+        )
+        said = await self.ledger.store.write(
+            lambda tx: edits.edit(
+                tx, row["id"], visit.person, changes, successor=self.desk.new_id("call"), shown=str(form.get("bound", "")),
+                now=self.desk.clock(), people=self.desk.people.persons, owner=self.desk.owner(row["agent"]),
+            )
+        )  # fmt: skip
+        return self._decided(visit, row, said)
+
+    async def withdraw(self, visit: Visit) -> Response:
+        form = await visit.request.form()
+        row = self._row(visit)
+        if row is None:
+            return self._plain("There is no such approval.", 404)
+        reason = str(form.get("reason", ""))[:500]
+        said = await self.ledger.store.write(
+            lambda tx: approvals.withdraw(
+                tx, row["id"], visit.person, reason=reason, channel="inbox", now=self.desk.clock()
+            )
+        )
+        return self._decided(visit, row, said)
+
+    def _row(self, visit: Visit) -> Row | None:
+        try:
+            return approvals.find(self.ledger.store.read, visit.request.path_params["approval"])
+        except LookupError:
+            return None
+
+    def _decided(self, visit: Visit, row: Row, said: object) -> Response:
+        """What came of it, on the page where it was asked."""
         self.ledger.events.settled(row["call"])
         if isinstance(said, Refusal):
             found = self._card(row["id"], visit.person)

@@ -15,6 +15,7 @@ from lockkeep.errors import LockkeepError
 from lockkeep.settings import Settings
 from lockkeep.store import Store
 from lockkeep.surface.auth import ISSUER, SCOPE, Tokens
+from lockkeep.surface.named import NamedOnce
 from lockkeep.surface.refusals import Refusals
 
 
@@ -35,6 +36,10 @@ def address(
         custom_starlette_routes=list(routes),
     )
     refuse_open_routes(app)
+    for route in app.routes:
+        endpoint: object = getattr(route, "endpoint", None)
+        if isinstance(endpoint, RequireAuthMiddleware):  # behind it: strangers are not read
+            endpoint.app = NamedOnce(endpoint.app, settings.max_body_mb * 1024 * 1024)
     return Refusals(app, record)
 
 
