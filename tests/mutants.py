@@ -123,7 +123,7 @@ MUTANTS = (
     Mutant("P9 undo: an unknown stops, too", "undoing.py", 'await self._ended(plan, step, "unknown", why)\n                    await self._end(plan, "stopped")',
            'await self._ended(plan, step, "unknown", why)', "test_undo_stops.py -k nobody_knows"),
     Mutant("P9 undo: lost on its way", "undoing.py", 'row["state"] == "not_applied" and tries is not None', "False and tries is not None", "crash/test_undo_kills.py -k 'twenty_times and claimed-1-0'"),
-    Mutant("P9 undo: the same call after a crash", "undoing.py", 'begun = read.one("call_get", id=step.undo) if step.undo else None', "begun = None", "crash/test_undo_kills.py -k 'twenty_times and settled-1-0'"),
+    Mutant("P9 undo: the same call after a crash", "undoing.py", 'begun = read.one("call_get", id=step.undo) if step.undo else None', "begun = None", "crash/test_undo_kills.py -k 'twenty_times and claimed-1-0'"),
     Mutant("P9 undo: a look is never old", "undoing.py", 'if ahead.says not in GOOD or record is None', "if record is None", "test_undo_plans.py -k yesterday"),
     Mutant("P9 undo: under a stop", "ledger/switches.py", "and switch.undo_allowed_by is not None:", ":", "test_undo_gates.py -k switch"),
     Mutant("P5 undo: a stop stays one for others", "ledger/switches.py", "call.undo_of is not None and switch", "switch", "test_undo_gates.py -k leave"),

@@ -1,4 +1,4 @@
-"""Which tests prove which promise. `python -m tests.docs.promises --write` renews the lists in tests/promises.md."""
+"""Which tests prove which promise. `python -m tests.docs.promises --write` renews tests/promises.md and the threat model."""
 
 import ast
 import re
@@ -9,6 +9,8 @@ from functools import cache
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "tests" / "promises.md"
+MODEL = ROOT / "docs" / "explanation" / "threat-model.md"
+BEGIN, END = "<!-- made from the code: begin -->", "<!-- made from the code: end -->"
 HEADING = re.compile(r"## (P\d+)\b.*")
 TEST = re.compile(r"- `(tests/\S+?::\S+)`")
 NOT_YET = "Not yet: no test claims this promise."
@@ -92,14 +94,33 @@ def _ids(decorators: list[ast.expr] | list[ast.Call]) -> list[str]:
     ]
 
 
+def with_table(text: str, promised: str) -> str:
+    """The threat model with its table of promises and the files that prove them, as tests/promises.md lists them."""
+    names = {match[1]: line for line in promised.splitlines() if (match := HEADING.fullmatch(line))}
+    rows = [
+        f"| {promise} | {names[promise].partition(' ')[2].partition(' ')[2]} | {_files(tests)} |"
+        for promise, tests in listed(promised).items()
+    ]
+    made = "\n".join(["| promise | says | proven in |", "|---|---|---|", *rows])
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{made}\n\n{END}{rest.partition(END)[2]}"
+
+
+def _files(tests: list[str]) -> str:
+    files = dict.fromkeys(test.partition("::")[0].removeprefix("tests/") for test in tests)
+    return ", ".join(f"`{name}`" for name in files) or "no test yet"
+
+
 def main() -> None:
     before = PAGE.read_text(encoding="utf-8")
     after = renewed(before, marked())
-    if "--write" in sys.argv:
-        PAGE.write_text(after, encoding="utf-8")
-        print(f"{PAGE.relative_to(ROOT)}: {'was up to date' if after == before else 'written'}")
-    else:
-        print("up to date" if after == before else "out of date; add --write")
+    for path, made in ((PAGE, after), (MODEL, with_table(MODEL.read_text(encoding="utf-8"), after))):
+        fresh = made == path.read_text(encoding="utf-8")
+        if "--write" in sys.argv:
+            path.write_text(made, encoding="utf-8")
+            print(f"{path.relative_to(ROOT)}: {'was up to date' if fresh else 'written'}")
+        else:
+            print(f"{path.relative_to(ROOT)}: {'up to date' if fresh else 'out of date; add --write'}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """T1: tests/promises.md and the markers of the tests agree, both ways."""
 
+import re
+
 from tests.docs import promises
 
 PROMISED = {f"P{number}" for number in range(1, 13)}
@@ -22,3 +24,11 @@ def test_every_promise_has_its_heading_and_no_test_claims_another_one() -> None:
 
     assert set(said) == PROMISED
     assert set(claimed) <= PROMISED
+
+
+def test_the_threat_model_says_in_which_files_each_promise_is_proven() -> None:
+    model, promised = promises.MODEL.read_text(encoding="utf-8"), promises.PAGE.read_text(encoding="utf-8")
+    covered = set(re.findall(r"^\| (P\d+) \| [^|]+ \| [^|]+ \|$", model, re.MULTILINE))
+
+    assert model == promises.with_table(model, promised), "Run: python -m tests.docs.promises --write"
+    assert covered == PROMISED

@@ -220,6 +220,7 @@ async def test_health_and_readiness_say_what_is_down(tmp_path: Path) -> None:
         assert (alive.json(), ready.json()) == ({"ok": True}, {"ready": True, "policy": 1, "down": {}})
 
 
+@pytest.mark.promise("P10")
 async def test_no_inbound_token_or_cookie_reaches_a_server(tmp_path: Path) -> None:
     seen: list[Claim] = []
     async with house(tmp_path) as home, raw(home) as http:

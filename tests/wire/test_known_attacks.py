@@ -119,7 +119,6 @@ async def test_a_foreign_host_or_origin_gets_nothing_from_any_surface(tmp_path: 
 # -- S4: many at once --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("P2")
 @pytest.mark.parametrize(("clients", "each"), [(8, 3), pytest.param(50, 200, marks=pytest.mark.full)])
 async def test_callers_with_equal_request_ids_hear_their_own_canary(
     tmp_path: Path, clients: int, each: int
@@ -249,7 +248,7 @@ async def test_nothing_a_host_says_starts_a_program(tmp_path: Path, monkeypatch:
 # -- S9: tokens --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("P4")
+@pytest.mark.promise("P10")
 async def test_a_token_that_is_not_an_agents_own_in_its_header_opens_nothing(tmp_path: Path) -> None:
     async with house(tmp_path) as home, raw(home, token="") as http:
         agents, persons = await home.token("ana", "robot"), await home.token("bo", None)
@@ -275,6 +274,7 @@ NAMES = [
     "--help", "-rf", "--data=/", "-", "--", ". ", "..;", "con", "nul", "a\x00b", "a\nb", "\u202e", "\uff0e\uff0e/", "\u2025/", "ａpr_x", "apr_%00", "*", "%", "_%", "' OR 1=1 --"]  # fmt: skip
 
 
+@pytest.mark.promise("P1")
 async def test_forty_strange_names_find_nothing_and_break_nothing(tmp_path: Path) -> None:
     """CVE-2025-53109."""
     assert len(NAMES) == 40
@@ -329,14 +329,16 @@ DRESSED = [
     "texts", [DRESSED[::6], pytest.param(DRESSED, marks=pytest.mark.full)], ids=["5", "30"]
 )
 async def test_a_text_in_what_was_read_moves_no_verdict(tmp_path: Path, texts: list[str]) -> None:
-    shop = Shop()
-    async with house(tmp_path, shop, rules=RULES) as home, home.client() as client:
-        for number, text in enumerate(texts):
+    shop, parked = Shop(), list[str]()
+    async with (
+        house(tmp_path, shop, rules=RULES) as home,
+        home.client() as one,
+        home.client(agent="other") as two,
+    ):
+        for number, text in enumerate(texts):  # two agents: one of them would have too many open approvals
             shop.things[f"p{number}"] = {"id": f"p{number}", "owner": text}
-        parked = [
-            said(await send(client, "shop.pay", {**PAY, "id": f"p{number}"}))["status"]
-            for number in range(len(texts))
-        ]
+            paid = await send((one, two)[number % 2], "shop.pay", {**PAY, "id": f"p{number}"})
+            parked.append(said(paid)["status"])
 
     assert (set(parked), shop.effects) == ({"pending_approval"}, [])
 

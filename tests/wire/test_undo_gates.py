@@ -133,6 +133,7 @@ async def test_a_gate_that_stops_a_call_stops_its_undo(tmp_path: Path, case: Cas
     assert (would, CASES[case][1] in note) == (CASES[case][0], True), note
 
 
+@pytest.mark.full
 @pytest.mark.promise("P4", "P9")
 async def test_who_takes_back_does_not_agree_to_it_themselves(tmp_path: Path) -> None:
     shelf = Shelf()

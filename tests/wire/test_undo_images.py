@@ -40,6 +40,7 @@ async def test_what_somebody_changed_since_is_never_overwritten_there_either(tmp
     assert (state, shelf.things["a"]) == ("succeeded", {"text": "new", "place": "theirs"})
 
 
+@pytest.mark.full
 @pytest.mark.promise("P9")
 async def test_an_undo_that_is_answered_and_changes_nothing_is_not_believed(tmp_path: Path) -> None:
     shelf = Shelf()

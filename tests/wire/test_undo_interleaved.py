@@ -106,7 +106,7 @@ class Play:
 
 @asynccontextmanager
 async def play(folder: Path, patch: pytest.MonkeyPatch) -> AsyncGenerator[Play]:
-    patch.setattr(rounds, "TICK", 0.01)
+    patch.setattr(rounds, "TICK", 0.02)
     async with (
         Client(SERVICE.build({"LOCKKEEP_CRM_DATA": str(folder / "crm")})) as others,
         house_of(folder) as home,
@@ -168,7 +168,7 @@ async def whole(folder: Path, patch: pytest.MonkeyPatch, seeds: range, steps: in
 async def test_in_twenty_random_orders_nobodys_later_change_is_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await whole(tmp_path, monkeypatch, range(20), steps=4) > 10
+    assert await whole(tmp_path, monkeypatch, range(20), steps=3) > 10
 
 
 @pytest.mark.full

@@ -107,6 +107,7 @@ async def test_an_answer_that_lies_about_its_undo_is_told(
     assert not [each for each in caplog.records if each.exc_info and each.levelno >= logging.ERROR]
 
 
+@pytest.mark.full
 @pytest.mark.promise("P9")
 @pytest.mark.parametrize("name", MANIFESTS)
 async def test_a_manifest_whose_undo_is_nonsense_disturbs_no_write(

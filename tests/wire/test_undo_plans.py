@@ -62,6 +62,7 @@ async def test_a_plan_that_was_being_looked_at_or_worked_on_is_finished_at_the_n
     assert (done.state, shelf.things["b"]["text"], shelf.things["a"]["text"]) == ("done", "old", "new")
 
 
+@pytest.mark.full
 @pytest.mark.promise("P9")
 async def test_a_look_of_yesterday_is_not_trusted(tmp_path: Path) -> None:
     shelf = Shelf()

@@ -12,7 +12,7 @@ from lockkeep.cards.changes import change
 from lockkeep.cli.here import Here, here, random_id, utc_now
 from lockkeep.cli.show import AsJson, data, fail, fields, rows, say, terminal, when
 from lockkeep.errors import BadSetting, NotAllowed
-from lockkeep.ledger import approvals, calls, edits
+from lockkeep.ledger import approvals, calls, edits, fatigue
 from lockkeep.ledger.approvals import Decision, Refusal, Voted
 from lockkeep.model import ApprovalState, Json, Person
 from lockkeep.store import Row
@@ -41,6 +41,8 @@ def show(approval: Id, as_json: AsJson = False) -> None:
     """One approval with everything to decide on."""
     with here() as place:
         row = approvals.find(place.store.read, approval)
+        if (person := _voter(place)[0]) is not None:
+            place.store.write_now(lambda tx: fatigue.opened(tx, row["id"], person.id, utc_now()))
         owner = place.rules.gateway.agents.get(row["agent"]) if place.rules else None
         found = card(place.store.read, row["id"], None, place.people.persons, owner)
         shown: dict[str, Json] = {

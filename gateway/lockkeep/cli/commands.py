@@ -24,6 +24,7 @@ from lockkeep.cli import (
     retention,
     serve,
     start,
+    stats,
     suggest,
     switches,
     testing,
@@ -69,6 +70,7 @@ app.add_typer(activation.app, name="policy")
 approvals.app.command("delegate")(delegations.delegate)
 approvals.app.command("undelegate")(delegations.undelegate)
 approvals.app.command("delegations")(delegations.list_delegations)
+approvals.app.command("stats")(stats.stats)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(calls.app, name="calls")
 app.add_typer(undo.app, name="undo")

@@ -3,17 +3,21 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+import anyio
+
 from lockkeep.model import Allow, Demand, Deny, Divert, Finding, RequireApproval, ToolCall, Verdict
 
 logger = logging.getLogger(__name__)
+LIMIT = 120.0  # seconds; what a gate asks of others has shorter limits of its own
 Gate = Callable[[ToolCall], Awaitable[Verdict | Finding]]
 Approval = Callable[[ToolCall, Sequence[Finding]], Awaitable[Verdict]]
 
 
 async def hear(gate: str, said: Awaitable[Verdict | Finding]) -> Finding:
-    """What the gate said; one that raises denies."""
+    """What the gate said; one that raises, hangs, or says no verdict denies."""
     try:
-        verdict = await said
+        with anyio.fail_after(LIMIT):
+            verdict = _verdict(await said)
     except Exception:
         logger.exception("gate %s failed", gate)
         reason = f"The gate {gate} could not decide. Nothing was sent."
@@ -22,6 +26,14 @@ async def hear(gate: str, said: Awaitable[Verdict | Finding]) -> Finding:
             Deny("gate_failed", reason, "Try again; tell whoever runs the gateway if it stays.", "later"),
         )
     return verdict if isinstance(verdict, Finding) else Finding(gate, verdict)
+
+
+def _verdict(said: Verdict | Finding) -> Verdict | Finding:
+    """The same; a gate that says anything else has not decided."""
+    verdict = said.verdict if isinstance(said, Finding) else said
+    if not isinstance(verdict, Allow | Deny | Divert | RequireApproval):  # pyright: ignore[reportUnnecessaryIsInstance] - a gate may be wrong
+        raise TypeError(type(verdict).__name__)
+    return said
 
 
 def demands(findings: Sequence[Finding]) -> tuple[Demand, ...]:

@@ -17,7 +17,7 @@ from lockkeep.cards.card import Card, card
 from lockkeep.cards.changes import change
 from lockkeep.cards.quoted import quoted
 from lockkeep.errors import LockkeepError
-from lockkeep.ledger import Ledger, approvals, callers, edits, switches
+from lockkeep.ledger import Ledger, approvals, callers, edits, fatigue, switches
 from lockkeep.ledger.approvals import Refusal
 from lockkeep.model import Person, SwitchMode
 from lockkeep.policy.files.people import People
@@ -194,6 +194,9 @@ class _Pages:
             found = self._card(visit.request.path_params["approval"], visit.person)
         except LookupError:
             return self._plain("There is no such approval.", 404)
+        await self.ledger.store.write(
+            lambda tx: fatigue.opened(tx, found.id, visit.person.id, self.desk.clock())
+        )
         return self._page("card.html", visit=visit, card=found)
 
     async def vote(self, visit: Visit) -> Response:

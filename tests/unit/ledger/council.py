@@ -55,7 +55,11 @@ class Council:
     async def park(self, call: ToolCall, *demands: Demand) -> str:
         """People are asked; the approval's id."""
         wish = RequireApproval(demands, call.arguments)
-        parked = await self.ledger.close(call, wish, [Finding("policy", wish, Basis(generation=1))])
+        parked = await self.ledger.close(
+            call,
+            wish,
+            [Finding("policy", wish, Basis(generation=1, fired=tuple(each.rule for each in demands)))],
+        )
         assert isinstance(parked, Pending), parked
         return parked.approval
 

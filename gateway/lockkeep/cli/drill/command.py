@@ -16,6 +16,7 @@ import typer
 
 from lockkeep.cli.here import Here, here, utc_now
 from lockkeep.cli.show import AsJson, ago, data, say
+from lockkeep.errors import BadSetting
 from lockkeep.ledger import audit
 from lockkeep.model import Json, moment, stamp
 from lockkeep.store import Tx
@@ -41,6 +42,7 @@ def drill(
     configure_logging("CRITICAL")  # gateways are killed on purpose here: findings are told, not logged
     with here() as place:
         author, began, clock = place.author(), utc_now(), time.monotonic()
+        file = _fresh(evidence or place.settings.data / FOLDER / f"drill-{began:%Y%m%dT%H%M%SZ}.json")
 
         def told(exercise: "Exercise") -> None:
             if not as_json:
@@ -49,7 +51,6 @@ def drill(
         with tempfile.TemporaryDirectory(prefix="lockkeep-drill-", ignore_cleanup_errors=True) as folder:
             done = anyio.run(lambda: rehearsed(Path(folder), told=told))
         result = Result(began, int((time.monotonic() - clock) * 1000), author, done)
-        file = evidence or place.settings.data / FOLDER / f"drill-{began:%Y%m%dT%H%M%SZ}.json"
         digest = _kept(place, file, result)
         if as_json:
             data({**result.said, "evidence": str(file), "sha256": digest})
@@ -85,10 +86,17 @@ class Result:
         }  # fmt: skip
 
 
+def _fresh(file: Path) -> Path:
+    """Where the evidence will be written: said before the work, if it cannot be."""
+    if file.exists():
+        raise BadSetting(f"{file} is there already; evidence of an earlier drill is not written over")
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return file
+
+
 def _kept(place: Here, file: Path, result: Result) -> str:
     """The evidence file, and its digest on the company's own record."""
     text = json.dumps(result.said, indent=2, ensure_ascii=False) + "\n"
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file.write_text(text, encoding="utf-8")
     digest = sha256(text.encode()).hexdigest()
     results: dict[str, Json] = {each.name: "passed" if each.passed else list(each.found.findings) for each in result.exercises}  # fmt: skip

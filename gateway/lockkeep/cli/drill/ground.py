@@ -278,9 +278,9 @@ async def call(client: Client, tool: str, run: str | None = None, **arguments: J
     return dict(content)
 
 
-async def until(holds: Callable[[], bool], limit: float = LIMIT) -> bool:
+async def until(holds: Callable[[], bool]) -> bool:
     """Whether it comes true in time."""
-    with anyio.move_on_after(limit):
+    with anyio.move_on_after(LIMIT):
         while not holds():  # noqa: ASYNC110 - of what other processes write there is no event
             await anyio.sleep(0.02)
         return True

@@ -77,7 +77,7 @@ class Kill:
     arrived: int
 
 
-async def kill_under_load(ground: Ground, *, callers: int = 16, kills: int = 10) -> Found:
+async def kill_under_load(ground: Ground, *, callers: int = 16, kills: int = 6) -> Found:
     """No send begins after `kill` returned, and no claim stands after the switch in the order of the database."""
     wrong, load, made = Wrong(), Load(ground), list[Kill]()
     began = time.monotonic()
