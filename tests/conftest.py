@@ -28,7 +28,7 @@ BOTH_ERAS = (
 )  # elsewhere one revision of MCP speaks for both
 LANGUAGE = HERE / "unit" / "policies"
 SAMPLED = {  # folder -> of each file, so many that prove a promise, and every so-many-th of the others
-    HERE / "wire": (4, 3),
+    HERE / "wire": (3, 4),
     HERE / "crash": (1, 4),
     HERE / "unit" / "servers": (9, 2),
     HERE / "unit" / "client": (9, 2),
@@ -70,7 +70,10 @@ def _sample(path: Path, items: Sequence[pytest.Item]) -> None:
     promises, every = found
     names = list(dict.fromkeys(item.nodeid.partition("[")[0] for item in items))
     claims = {item.nodeid.partition("[")[0] for item in items if item.get_closest_marker("promise")}
-    proofs, others = [name for name in names if name in claims], [name for name in names if name not in claims]
+    proofs, others = (
+        [name for name in names if name in claims],
+        [name for name in names if name not in claims],
+    )
     quick = {*proofs[:promises], *others[::every]}
     for item in items:
         if item.nodeid.partition("[")[0] not in quick:

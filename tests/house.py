@@ -137,9 +137,7 @@ class House:
             )
         )  # fmt: skip
 
-    async def throw(
-        self, scope: str = "all", mode: SwitchMode = "kill", by: str = "olga"
-    ) -> Switch:
+    async def throw(self, scope: str = "all", mode: SwitchMode = "kill", by: str = "olga") -> Switch:
         return await self.store.write(
             lambda tx: switches.throw(
                 tx, scope=scope, mode=mode, reason="Wrong prices", by=by, now=self.clock()

@@ -57,6 +57,11 @@ MUTANTS = (
     Mutant("P3 nothing pings", "notify/slackcard.py", "return text.translate(ESCAPES)", "return text", "test_hostile_cards.py"),
     Mutant("P3 alphabets told apart", "cards/quoted.py", "if len(found) > 1 and", "if len(found) > 9 and", "test_hostile_cards.py"),
     Mutant("P3 what is cut has no button", "notify/notices.py", "shown.cut or too_large(shown)", "False", "test_hostile_cards.py"),
+    Mutant("P5 a look after reading what stands", "app.py", "if halted := self.ledger.halted(claim):", "if halted := None:",
+           "test_stops_in_numbers.py -k state_before"),
+    Mutant("P1 a name once", "surface/named.py", "if len({name for name, _ in pairs}) != len(pairs):", "if False:", "test_known_attacks.py -k two_readers"),
+    Mutant("P4 forms of other pages", "surface/console.py", 'return foreign or site not in (None, "same-origin", "none")', "return False",
+           "test_known_attacks.py -k foreign_host"),
     Mutant("P12 two groups", "cli/activation.py", "if two or len(groups) > 1:", "if False:", "test_activation.py"),
     Mutant("P12 the second is another", "cli/activation.py", "if by == wanted.by:", "if False:", "test_activation.py"),
     Mutant("P1 arguments gate", "pipeline.py", '"switch", "arguments", "policy"', '"switch", "policy"', "test_life_of_a_call.py"),
@@ -77,9 +82,9 @@ MUTANTS = (
     Mutant("P3 bound holds the rules", "ledger/digests.py", '"rules": rules,', '"rules": "",', "test_approvals.py"),
     Mutant("P3 bound holds the pin", "ledger/digests.py", '"pin": call.pin,', '"pin": "",', "test_approvals.py"),
     Mutant("P3 vote over what was shown", "ledger/approvals.py", 'if len(shown) < 12 or not row["bound"].startswith(shown):', "if False:", "test_approvals.py"),
-    Mutant("P3 gates again after the vote", "gates/approval.py", "and not approvals.waits_for(store.read, row, people)", "", "test_approvals.py"),
-    Mutant("P4 own call", "ledger/approvals.py", 'elif person.id in (row["requester"], owner):', "elif False:", "test_approvals.py"),
-    Mutant("P4 one place each", "ledger/approvals.py", "if index not in taken or seat(taken[index], tried):", "if True:", "test_approvals.py"),
+    Mutant("P3 gates again after the vote", "gates/approval.py", "and not approvals.waits_for(store.read, row, people, call.at, owner)", "", "test_approvals.py"),
+    Mutant("P4 own call", "ledger/approvals.py", 'if person.id in (row["requester"], owner):', "if False:", "test_approvals.py"),
+    Mutant("P4 one place each", "ledger/approvals.py", "if whose not in taken or fill(taken[whose], tried):", "if True:", "test_approvals.py"),
     Mutant("P4 agents have no vote", "ledger/approvals.py", "if person is None:\n        return Refusal(", "if False:\n        return Refusal(", "test_approvals.py"),
     Mutant("P5 switch gate and claim", "ledger/switches.py", "return min(found, key=lambda switch: switch.mode != \"kill\", default=None)", "return None", "test_switches.py"),
     Mutant("P5 claim reads switches", "ledger/claims.py", "if stop is not None:", "if False:", "test_switches.py"),
@@ -133,6 +138,31 @@ MUTANTS = (
     Mutant("P9 undo: whose plan it is", "ledger/undo.py", 'if row is None or row["person"] != by:', "if row is None:", "test_undo_plans.py -k another_person"),
     Mutant("P12 rules at the claim", "ledger/claims.py", 'newest["id"] != basis.generation', "False", "test_fails_closed.py"),
     Mutant("P12 whole set", "policy/bundle.py", "return (None, sorted(problems.found", "return (loaded, sorted(problems.found", "test_fails_closed.py"),
+)  # fmt: skip
+
+
+APPROVALS = (
+    # who may decide, what an edit is, and what ends a yes
+    Mutant("P4 stand-ins of those who may not", "ledger/approvals.py", "if person.id in _never(tx, row, now, owner):", "if False:", "test_own_approval.py -k stand_in"),
+    Mutant("P4 an editor", "ledger/approvals.py", 'return found | ({row["editor"]} if row["editor"] else set[str]())', "return set[str]()", "test_own_approval.py -k editor"),
+    Mutant("P4 every editor of the chain", "ledger/approvals.py", 'found: set[str] = {each["editor"] for each in tx.all("editors_of", call=row["call"])}', "found = set[str]()", "test_own_approval.py -k editor"),
+    Mutant("P4 who may no longer, at the claim", "gates/approval.py", "people, call.at, owner)", "people, call.at)", "test_moved_after_the_vote.py -k owner"),
+    Mutant("P4 what a yes counts for, as of now", "ledger/approvals.py", 'and each["person"] not in never', "", "unit/ledger/test_seats.py"),
+    Mutant("P4 no chain", "ledger/delegations.py", "else lender.own)", "else lender.own) | {each for row2 in tx.all(\"delegations_now\", now=stamp(now)) if row2[\"stand_in\"] == lender.id for each in people[row2[\"who\"]].own}", "unit/ledger/test_seats.py"),
+    Mutant("P4 no more than one has", "ledger/delegations.py", "if foreign := sorted(set(groups) - who.groups):", "if foreign := list[str]():", "unit/ledger/test_seats.py"),
+    Mutant("P4 in its time", "ledger/delegations.py", 'tx.all("delegations_now", now=stamp(now)):', 'tx.all("delegations_list", count=99):', "unit/ledger/test_seats.py"),
+    Mutant("P4 one seat, one place", "ledger/approvals.py", "return [(person.id, person.own), *sorted(person.lent.items())]", 'return [(person.id, person.own), *((f"{whose} by {person.id}", seat) for whose, seat in person.lent.items())]', "unit/ledger/test_seats.py"),
+    Mutant("P3 an edit of named fields only", "ledger/edits.py", "if foreign := sorted(set(changes) - names):", "if foreign := list[str]():", "test_approvals_in_full.py"),
+    Mutant("P3 an edit every rule allows", "ledger/edits.py", "all(name in each for each in named)", "any(name in each for each in named)", "test_edits.py -k every_rule"),
+    Mutant("P2 the old call ends before the new one", "ledger/edits.py", "    _supersede(tx, row, said, now)\n", "", "test_edits.py"),
+    Mutant("P3 an undo runs as planned", "ledger/edits.py", 'if call["undo_of"] else None', "if False else None", "test_edits.py -k takes_another"),
+    Mutant("P6 an edit decided later", "rounds.py", "if outcome is not None and own is None:\n                return", "if False:\n                return", "test_edits.py -k for_now"),
+    Mutant("P3 a yes taken back ends it", "ledger/approvals.py", 'if row["state"] == "approved":\n        return _revoked', 'if False:\n        return _revoked', "unit/ledger/test_quorum.py"),
+    Mutant("P3 consume what is bound", "store/approvals.sql", "AND state = 'approved' AND bound = :bound AND use_by > :now", "AND use_by > :now", "unit/ledger/test_quorum.py"),
+    Mutant("P3 consume in time", "store/approvals.sql", "AND use_by > :now", "", "unit/ledger/test_time_to_decide.py"),
+    Mutant("P3 vote in time", "ledger/approvals.py", 'if now >= moment(row["use_by"] or row["expires_at"]):', "if False:", "unit/ledger/test_time_to_decide.py"),
+    Mutant("P6 a gate that says no verdict", "gates/__init__.py", "raise TypeError(type(verdict).__name__)", "pass", "test_broken_gates.py"),
+    Mutant("P6 a gate that hangs", "gates/__init__.py", "with anyio.fail_after(LIMIT):", "with anyio.fail_after(None):", "test_broken_gates.py -k switch"),
 )  # fmt: skip
 
 
@@ -261,7 +291,7 @@ def main(wanted: list[str]) -> int:
         shutil.copytree(
             ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", "node_modules", "__pycache__")
         )
-        for mutant in (*MUTANTS, *CLAUSES):
+        for mutant in (*MUTANTS, *APPROVALS, *CLAUSES):
             if wanted and not any(word in mutant.promise for word in wanted):
                 continue
             why = survives(mutant, tree)

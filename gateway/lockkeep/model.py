@@ -434,7 +434,9 @@ class Person:
     roles: frozenset[str]
     accounts: tuple[str, ...] = ()
     manager: str | None = None
-    lent: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])  # seats of others, by whose they are
+    lent: Mapping[str, frozenset[str]] = field(
+        default_factory=dict[str, frozenset[str]]
+    )  # seats of others, by whose they are
 
     @property
     def seats(self) -> frozenset[str]:

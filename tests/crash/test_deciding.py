@@ -192,6 +192,7 @@ WORKER = (
 async def worker_dies(place: Place, launcher: Launcher, point: str) -> None:
     """People agree, the gateway dies, hosts ask again while the next one starts: at most one effect, and it is known."""
     heard: list[CallToolResult] = []
+    rows: list[dict[str, Any]] = []
     async with launcher.gateway(place, point) as gateway:
         approval = await parked(place, "ida")
         await does(place, "bo", "approvals", "approve", approval, "--digest", bound(place, approval))

@@ -1,6 +1,7 @@
 """The gateway runs what people agreed to, once, whoever waits and whatever is down (A9, A12)."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from mcp_types import CallToolResult
 
 from house import PEOPLE, Era, House, house, said, send
 from lockkeep.errors import IntegrationDown
+from lockkeep.store import Row
 from shop import Shop, error
 from waiting import PAY, RULES, asked, paid, row, states, until
 
@@ -145,9 +147,10 @@ async def test_what_was_agreed_ends_rightly_and_once_whoever_waits(
 @pytest.mark.promise("P2")
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_host_that_hangs_up_while_people_think_changes_nothing(tmp_path: Path, era: Era) -> None:
+    found: list[Row] = []
     async with house(tmp_path, hold_s=10, rules=RULES) as home:
         async with anyio.create_task_group() as group:
-            group.start_soon(lambda: home.call("shop.pay", PAY, era=era))
+            group.start_soon(partial(home.call, "shop.pay", PAY, era=era))
             with anyio.fail_after(10):
                 while not (found := home.store.read.all("approvals_list", state="pending", count=1)):
                     await anyio.sleep(0.02)

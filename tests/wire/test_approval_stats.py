@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.crash.command import command
@@ -121,19 +122,23 @@ async def test_who_is_asked_more_than_thirty_times_a_day_has_their_group_split(r
 async def cloned(home: House, approval: str, times: int) -> None:
     """The same approval and call again and again, as if each had been asked for."""
 
-    def work(tx: object) -> None:
-        db = tx._db  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
+    def work(tx: Any) -> None:
+        db = tx._db
         for table, key, own in (
             ("calls", "id", "call"),
             ("payloads", "call", "call"),
             ("approvals", "id", "apr"),
         ):
-            names = [each[1] for each in db.execute(f"PRAGMA table_info({table})")]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            names: list[str] = [each[1] for each in db.execute(f"PRAGMA table_info({table})")]
             source = approval if table == "approvals" else row(home, approval)["call"]
             for number in range(times):
-                new = {"id": f"'{own}_{number}'", "call": f"'call_{number}'", "approval": f"'apr_{number}'"}
-                fields = ", ".join(new.get(name, name) for name in names)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-                db.execute(f"INSERT INTO {table} SELECT {fields} FROM {table} WHERE {key} = '{source}'")  # pyright: ignore[reportUnknownMemberType]
+                new: dict[str, str] = {
+                    "id": f"'{own}_{number}'",
+                    "call": f"'call_{number}'",
+                    "approval": f"'apr_{number}'",
+                }
+                fields = ", ".join(new.get(name, name) for name in names)
+                db.execute(f"INSERT INTO {table} SELECT {fields} FROM {table} WHERE {key} = '{source}'")
 
     await home.store.write(work)
 

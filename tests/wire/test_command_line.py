@@ -185,7 +185,13 @@ COMMANDS: dict[str, tuple[Words, int, type]] = {  # arguments, exit code, what t
     "backup": (("/dev/null",), 2, object),  # no folder
     "restore": (("/nowhere",), 2, object),
 }
-WITHOUT_JSON = {"serve", "server", "approvals watch", "approvals undelegate", "policy schema"}  # the last prints JSON only
+WITHOUT_JSON = {
+    "serve",
+    "server",
+    "approvals watch",
+    "approvals undelegate",
+    "policy schema",
+}  # the last prints JSON only
 
 
 def leaves(group: Any, path: str = "") -> Generator[str]:

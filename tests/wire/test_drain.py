@@ -58,7 +58,7 @@ async def test_what_does_not_end_in_time_is_named(tmp_path: Path) -> None:
 
     async def never(name: str, _arguments: Mapping[str, Any]) -> None:
         if name == "write":
-            await anyio.sleep(3)
+            await anyio.sleep(1)
 
     shop.behave = never
     async with house(tmp_path, shop) as home, anyio.create_task_group() as group:

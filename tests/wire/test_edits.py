@@ -125,8 +125,10 @@ async def test_what_takes_another_call_back_is_not_edited(tmp_path: Path) -> Non
         first = home.store.read.all("calls_in_state", state="succeeded")[0]["id"]
         call = row(home, approval)["call"]
         await home.store.write(
-            lambda tx: tx._db.execute("UPDATE calls SET undo_of = ? WHERE id = ?", (first, call))
-        )  # pyright: ignore[reportPrivateUsage]
+            lambda tx: tx._db.execute(  # pyright: ignore[reportPrivateUsage] - as if it were one
+                "UPDATE calls SET undo_of = ? WHERE id = ?", (first, call)
+            )
+        )
         refused = await edited(home, approval, "bo", 400)
 
         assert isinstance(refused, Refusal)

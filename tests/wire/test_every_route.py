@@ -46,8 +46,6 @@ TABLE: dict[tuple[str, str], tuple[Cell, ...]] = {  # whatever stands not here i
     ("POST", "/inbox/{approval}/vote"): (401, 401, 401, 401, 303, 403),
     ("POST", "/inbox/{approval}/edit"): (401, 401, 401, 401, 403, 403),  # the rule lets nobody change it
     ("POST", "/inbox/{approval}/withdraw"): (401, 401, 401, 401, 409, 403),  # it has run by then
-    ("POST", "/inbox/{approval}/edit"): (401, 401, 401, 401, 403, 403),  # no rule lets an approver change anything
-    ("POST", "/inbox/{approval}/withdraw"): (401, 401, 401, 401, 409, 403),
     ("POST", "/switches"): (401, 401, 401, 401, 303, 403),
     ("POST", "/switches/lift"): (401, 401, 401, 401, 303, 403),
     ("POST", "/notify/slack"): CLOSED,  # Slack signs; none of these do

@@ -223,9 +223,9 @@ MATRIX: dict[
 
 async def console_routes(folder: Path) -> set[Row]:
     async with running(Settings(data=folder / "empty", policies=folder)) as gateway:
-        found = console.routes(console.Desk(
-                gateway.ledger, gateway.in_force, gateway.clock, gateway.sparing, gateway.new_id
-            ))
+        found = console.routes(
+            console.Desk(gateway.ledger, gateway.in_force, gateway.clock, gateway.sparing, gateway.new_id)
+        )
         assert all(isinstance(route, Route) for route in found)
         return {
             (method, route.path) for route in found for method in (route.methods or ()) if method != "HEAD"
@@ -436,7 +436,8 @@ async def test_what_waits_stays_in_the_inbox_however_much_was_decided_since(tmp_
                     "requester",
                     "agent",
                     "tool",
-                    "demands", "editor",
+                    "demands",
+                    "editor",
                     "reason",
                     "at",
                     "expires_at",

@@ -13,10 +13,11 @@ from waiting import RULES, asked, paid, row, states, until
 from wire.test_approvals import graver
 
 Change = Callable[[House], Awaitable[None]]
-RUNS = (["succeeded"], ["consumed"], [900])
-UNASKED = (["succeeded"], ["void"], [900])
-DENIED = (["denied"], ["void"], [])
-AGAIN = (["pending_approval"], ["void", "pending"], [])
+Ends = tuple[list[str], list[str], list[int]]
+RUNS: Ends = (["succeeded"], ["consumed"], [900])
+UNASKED: Ends = (["succeeded"], ["void"], [900])
+DENIED: Ends = (["denied"], ["void"], [])
+AGAIN: Ends = (["pending_approval"], ["void", "pending"], [])
 
 
 def rules(old: str, new: str) -> Change:
@@ -69,7 +70,7 @@ async def tool(home: House) -> None:
     await home.accept("shop")
 
 
-CASES: tuple[tuple[str, Change, tuple[list[str], list[str], list[int]]], ...] = (
+CASES: tuple[tuple[str, Change, Ends], ...] = (
     ("the agent's owner", owner, AGAIN),
     ("a rule about something else", rules("shop.write: {allow: anyone}", "shop.write: {allow: [lead]}"), RUNS),
     ("the value of the rule", rules("amount > 5 EUR", "amount > 6 EUR"), AGAIN),
@@ -94,7 +95,7 @@ CASES: tuple[tuple[str, Change, tuple[list[str], list[str], list[int]]], ...] = 
     ("change", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 async def test_what_moved_after_the_vote_runs_as_agreed_or_asks_again_or_is_refused(
-    tmp_path: Path, change: Change, expected: tuple[list[str], list[str], list[int]]
+    tmp_path: Path, change: Change, expected: Ends
 ) -> None:
     async with house(tmp_path, rules=RULES) as home:
         home.shop.things["p1"] = {"id": "p1", "owner": "x"}

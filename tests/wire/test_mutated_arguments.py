@@ -4,6 +4,8 @@ import copy
 import json
 import random
 import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,11 @@ from house import HEAD, house
 from lockkeep.ledger import approvals, calls
 from lockkeep.model import Request
 from lockkeep.rounds import Rounds
-from shop import RECEIPT, TOOLS, WRITE, Shop, _schema, _tool
+from shop import TOOLS, Shop
 
-ANYTHING = _tool(
-    "put", WRITE, _schema(["id"], id={}, data={}, note={}, idempotency_key={"type": "string"}), RECEIPT
-)
+ANY: dict[str, Any] = {"id": {}, "data": {}, "note": {}, "idempotency_key": {"type": "string"}}
+SCHEMA = {"type": "object", "properties": ANY, "required": ["id"], "additionalProperties": False}
+PUT = TOOLS[1].model_copy(update={"name": "put", "input_schema": SCHEMA})
 RULES = (
     HEAD.replace("{{", "{").replace("}}", "}") + "tools:\n  shop.put: {allow: anyone, ask: {from: [lead]}}\n"
 )
@@ -52,7 +54,9 @@ def mutations(rolled: random.Random) -> dict[str, Any]:
     spots: list[tuple[Any, Any]] = []
 
     def walk(part: Any) -> None:
-        keys = list(part) if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        keys: list[Any] = (
+            list(part) if isinstance(part, dict) else list(range(len(part))) if isinstance(part, list) else []
+        )  # pyright: ignore[reportUnknownArgumentType]
         for key in keys:
             spots.append((part, key))
             walk(part[key])
@@ -66,8 +70,9 @@ def mutations(rolled: random.Random) -> dict[str, Any]:
     if what == 1:
         del inside[key]
     elif what == 2:
-        data = value["data"] if isinstance(value.get("data"), dict) else value
-        rolled.choice((value, data))["extra"] = rolled.choice((None, 0, "", [], {}))
+        data: Any = value["data"] if isinstance(value.get("data"), dict) else value
+        spot: Any = rolled.choice((value, data))
+        spot["extra"] = rolled.choice((None, 0, "", [], {}))
     else:
         inside[key] = changed(old, what, rolled)
     return value
@@ -75,18 +80,20 @@ def mutations(rolled: random.Random) -> dict[str, Any]:
 
 def changed(old: Any, what: int, rolled: random.Random) -> Any:
     """The same value written otherwise, or another one that looks alike."""
+    value: Any = old
     number, text = isinstance(old, int | float) and not isinstance(old, bool), isinstance(old, str)
-    return {
-        3: lambda: float(old) if number else str(old),
-        4: lambda: str(old) if number else json.dumps(old),
+    ways: dict[int, Callable[[], Any]] = {
+        3: lambda: float(value) if number else str(value),
+        4: lambda: str(value) if number else json.dumps(value),
         5: lambda: None,
-        6: lambda: unicodedata.normalize(rolled.choice(FORMS), old) if text else [old],
-        7: lambda: old + rolled.choice(("\u200b", " ", "\u202e", "\x00", "x")) if text else {"": old},
-        8: lambda: not old if isinstance(old, bool) else bool(old),
-        9: lambda: -0.0 if number and old == 0 else old,
-        10: lambda: old + rolled.choice((1, -1, 1e-9)) if number else old,
-        11: lambda: json.loads(json.dumps(old, ensure_ascii=rolled.random() < 0.5)),
-    }[what]()
+        6: lambda: unicodedata.normalize(rolled.choice(FORMS), value) if text else [value],
+        7: lambda: value + rolled.choice(("\u200b", " ", "\u202e", "\x00", "x")) if text else {"": value},
+        8: lambda: not value if isinstance(value, bool) else bool(value),
+        9: lambda: -0.0 if number and value == 0 else value,
+        10: lambda: value + rolled.choice((1, -1, 1e-9)) if number else value,
+        11: lambda: json.loads(json.dumps(value, ensure_ascii=rolled.random() < 0.5)),
+    }
+    return ways[what]()
 
 
 def shuffled(value: Any, rolled: random.Random) -> Any:
@@ -104,7 +111,7 @@ async def check(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int, number
     monkeypatch.setattr(approvals, "OPEN_PER_AGENT", 10**6)
     monkeypatch.setattr(approvals, "ASKS_PER_HOUR", 10**6)
     rolled, ran = random.Random(seed), 0
-    shop = Shop(tools=[*TOOLS, ANYTHING])
+    shop = Shop(tools=[*TOOLS, PUT])
     async with house(folder, shop, rules=RULES) as home:
         for turn in range(number):
             request = Request(
@@ -114,19 +121,15 @@ async def check(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int, number
             row = calls.find(home.store.read, f"call_{turn}")
             await home.vote(row["approval"], "bo")
             rebuilt = calls.request_of(home.store.read, row, home.clock())
-            changed = mutations(rolled)
+            changed_arguments = mutations(rolled)
             before = len(shop.effects)
-            await home.gateway.pipeline.run(
-                Request(
-                    **{name: getattr(rebuilt, name) for name in Request.__slots__} | {"arguments": changed}
-                )
-            )
+            await home.gateway.pipeline.run(replace(rebuilt, arguments=changed_arguments))
             made = [arguments for _, arguments in shop.effects[before:]]
-            same = equal(changed, BASE)
-            assert len(made) == int(same), (turn, changed)
+            same = equal(changed_arguments, BASE)
+            assert len(made) == int(same), (turn, changed_arguments)
             assert all(equal(arguments, BASE) for arguments in made)
             state = approvals.find(home.store.read, row["approval"])["state"]
-            assert state == ("consumed" if same else "void"), (turn, changed)
+            assert state == ("consumed" if same else "void"), (turn, changed_arguments)
             ran += same
         assert home.sound()
     return ran, number

@@ -337,7 +337,14 @@ async def test_the_basis_names_what_fired_what_was_read_and_what_is_counted() ->
         rules=decision.basis.rules,
         fired=("desk/crm.assign/allow", "desk/crm.assign/limit-1", "desk/crm.assign/rich"),
         facts={"lead.value": "1.00 EUR"},
-        looked_up=(LookedUp('["crm.get", {"id": "l", "kind": "lead"}]', ("desk/lead",), decision.basis.looked_up[0].ms, A_LEAD),),
+        looked_up=(
+            LookedUp(
+                '["crm.get", {"id": "l", "kind": "lead"}]',
+                ("desk/lead",),
+                decision.basis.looked_up[0].ms,
+                A_LEAD,
+            ),
+        ),
         shares=(share,),
     )
     assert (share.rule, share.key, share.most, share.text) == (

@@ -29,7 +29,10 @@ def test_the_first_that_holds_is_the_operation_with_what_it_says_for_itself() ->
 
     assert isinstance(read, Doing)
     assert isinstance(rest, Doing)
-    assert [(each.operation.name, each.operation.risk) for each in (read, rest)] == [("hub.read", "read"), ("hub.rest", "write")]
+    assert [(each.operation.name, each.operation.risk) for each in (read, rest)] == [
+        ("hub.read", "read"),
+        ("hub.rest", "write"),
+    ]
     assert effects.within("hub.read").subject_of({"op": "read", "id": "7"}) == "read"
     assert effects.within("hub.rest").subject_of({"op": "x", "id": "7"}) == "7"
 

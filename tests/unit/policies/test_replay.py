@@ -59,7 +59,9 @@ async def test_an_answer_is_found_by_its_question_whatever_the_look_up_is_called
 
 async def test_one_name_in_two_files_stands_for_two_questions() -> None:
     first = room.policy(DENY, read='lead: crm.get(kind="lead", id=id)')
-    second = room.policy(DENY.replace("'x'", "'o'"), read='lead: crm.get(kind="lead", id=owner)', name="second")
+    second = room.policy(
+        DENY.replace("'x'", "'o'"), read='lead: crm.get(kind="lead", id=owner)', name="second"
+    )
     memory = Memory({ASKED: room.A_LEAD, ASKED.replace('"l"', '"o"'): {**room.A_LEAD, "id": "o"}})
 
     denied = await _verdict(room.rules(first, second), memory, id="l")

@@ -391,7 +391,9 @@ async def decided(current: PolicySet, sample: Sample) -> tuple[str, frozenset[st
     wanted: ToolCall = call(
         current, "billing.refund", user=sample.user, payment_id=sample.payment, amount_minor=sample.minor, currency=sample.currency, **why,
     )  # fmt: skip
-    decision = await current.decide(wanted, lookups.LookUps(LookUps(billing_payment=paid)), taken=lambda _: sample.taken)
+    decision = await current.decide(
+        wanted, lookups.LookUps(LookUps(billing_payment=paid)), taken=lambda _: sample.taken
+    )
     match decision.verdict:
         case Deny():
             return "refused", frozenset()
