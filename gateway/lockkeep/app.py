@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.metadata import entry_points, version
@@ -36,7 +36,6 @@ from lockkeep.model import (
     Tool,
     ToolCall,
     Tools,
-    UndoRecord,
     Verdict,
     moment,
 )
@@ -48,7 +47,6 @@ from lockkeep.policy.engine.lookups import LookUps
 from lockkeep.policy.inforce import InForce
 from lockkeep.policy.rules.manifest import Effects
 from lockkeep.policy.rules.rule import Rule
-from lockkeep.policy.rules.undoing import entry_of, image_read, kept, record
 from lockkeep.prepare import Known, known_of, no_rules, prepare
 from lockkeep.queues import Queues
 from lockkeep.reconcile import Reconciler
@@ -65,7 +63,7 @@ from lockkeep.surface.refusals import Sparing
 from lockkeep.undoing import Undoing
 from lockkeep.upstream import Progress, ReadFailed, Supervisor, Upstream
 from lockkeep.upstream.opening import Build, installed_server
-from lockkeep.upstream.send import sent_arguments
+from lockkeep.waysback import WaysBack
 
 logger = logging.getLogger("lockkeep")
 
@@ -100,6 +98,7 @@ class Gateway:
     announcements: Announcements = field(init=False)
     undoing: Undoing = field(init=False)
     showing: Showing = field(init=False)
+    ways_back: WaysBack = field(init=False)
     _progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
     _wires: set[anyio.Event] = field(default_factory=set[anyio.Event])
     _watched: dict[str, tuple[Later, LookUps]] = field(default_factory=dict[str, tuple[Later, LookUps]])
@@ -109,6 +108,11 @@ class Gateway:
         rules = lambda: self.in_force.current  # noqa: E731 - one name for "as of now"
         self.sparing = Sparing(self.clock)
         self.showing = Showing(store=self.store, rules=rules, clock=self.clock)
+        self.ways_back = WaysBack(
+            rules=rules,
+            ledger=self.ledger,
+            read=lambda tool, args, seconds: self.upstream.read(tool, args, seconds),
+        )
         schemas = Schemas()
         self.pipeline = Pipeline(
             known=self.known,
@@ -134,7 +138,7 @@ class Gateway:
             ledger=self.ledger,
             tools=lambda: self.tools,
             read=self.upstream.read,
-            record=self.record,
+            record=self.ways_back.record,
         )
         self.queues = Queues(
             ledger=self.ledger,
@@ -150,8 +154,8 @@ class Gateway:
             decide=self.decide,
             rehearse=self.upstream.rehearse,
             read=self.upstream.read,
-            stands=self.stands,
-            entry=self.entry,
+            stands=self.ways_back.stands,
+            entry=self.ways_back.entry,
             down=lambda tool: not self.supervisor.state(tool.integration).up,
             new_id=self.new_id,
         )
@@ -260,64 +264,8 @@ class Gateway:
             logger.exception("what rules that observe say of call %s is not on record", call)
 
     async def send(self, claim: Claim) -> Answer:
-        tool = self.tool(claim.call.tool)
-        if tool is None or claim.call.reads or claim.call.undo_of is not None:
-            return await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
-        operation, sent = claim.call.operation, sent_arguments(tool, claim)
-        before = await self.image(claim.call.id, tool, operation, sent)
-        if halted := self.ledger.halted(claim):  # reading what stands took its time
-            return halted
-        answer = await self.upstream.send(claim, progress=self._progress.get(claim.call.id))
-        if answer.state != "succeeded":
-            return answer
-        after = None if before is None else await self.image(claim.call.id, tool, operation, sent)
-        result: Json = (answer.result or {}).get("structuredContent")
-        return replace(answer, undo=self.record(tool, operation, sent, result, before, after))
-
-    async def image(self, call: str, tool: Tool, operation: str, sent: Mapping[str, Json]) -> Json:
-        """What stands, where the manifest says how to read it: without it the write goes on, and says so later."""
-        try:
-            return await self.stands(tool, operation, sent)
-        except Exception as error:
-            logger.warning("what stands around call %s was not read (%s)", call, type(error).__name__)
-            return None
-
-    async def stands(self, tool: Tool, operation: str, sent: Mapping[str, Json]) -> Json:
-        """What stands now of what this write is about; None where the manifest does not say how to read it."""
-        entry = self.entry(tool, operation)
-        wanted = image_read(entry, tool, self.tools, sent)
-        return kept(entry, await self.upstream.read(wanted[0], wanted[1], 5.0)) if wanted else None
-
-    def entry(self, tool: Tool, operation: str) -> Mapping[str, Json]:
-        current = self.in_force.current
-        return entry_of(tool, current.effects_of(tool.name), operation) if current else tool.effect
-
-    def record(
-        self,
-        tool: Tool,
-        operation: str,
-        sent: Mapping[str, Json],
-        result: Json,
-        before: Json = None,
-        after: Json = None,
-    ) -> UndoRecord:
-        """How this write can be taken back. Doubt is kept as a reason, never as a way."""
-        try:
-            return record(
-                tool,
-                self.tools,
-                self.entry(tool, operation),
-                sent=sent,
-                result=result,
-                before=before,
-                after=after,
-                at=self.clock(),
-            )
-        except Exception as error:
-            logger.exception("how to take back a call of %s could not be worked out", tool.name)
-            return UndoRecord(
-                restores="none", why=f"its way back could not be worked out: {type(error).__name__}"
-            )
+        progress = self._progress.get(claim.call.id)
+        return await self.ways_back.kept(claim, partial(self.upstream.send, claim, progress=progress))
 
     async def shown(self, outcome: Outcome) -> Outcome:
         """What this call's caller may see of its answer."""

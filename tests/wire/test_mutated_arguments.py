@@ -13,7 +13,8 @@ import pytest
 
 from house import HEAD, house
 from lockkeep.ledger import approvals, calls
-from lockkeep.model import Request
+from lockkeep.model import Request, is_object
+from lockkeep.policy.conditions.runtime import is_array
 from lockkeep.rounds import Rounds
 from shop import TOOLS, Shop
 
@@ -40,6 +41,7 @@ def equal(left: Any, right: Any) -> bool:
     return left == right
 
 
+EXTRA: tuple[Any, ...] = (None, 0, "", [], {})
 FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 BASE: dict[str, Any] = {
     "id": "Zo\u00eb",
@@ -54,12 +56,11 @@ def mutations(rolled: random.Random) -> dict[str, Any]:
     spots: list[tuple[Any, Any]] = []
 
     def walk(part: Any) -> None:
-        keys: list[Any] = (
-            list(part) if isinstance(part, dict) else list(range(len(part))) if isinstance(part, list) else []
-        )  # pyright: ignore[reportUnknownArgumentType]
+        whole: Any = part
+        keys: list[Any] = list(part) if is_object(part) else [*range(len(part))] if is_array(part) else []
         for key in keys:
-            spots.append((part, key))
-            walk(part[key])
+            spots.append((whole, key))
+            walk(whole[key])
 
     walk(value)
     inside, key = rolled.choice(spots)
@@ -70,9 +71,8 @@ def mutations(rolled: random.Random) -> dict[str, Any]:
     if what == 1:
         del inside[key]
     elif what == 2:
-        data: Any = value["data"] if isinstance(value.get("data"), dict) else value
-        spot: Any = rolled.choice((value, data))
-        spot["extra"] = rolled.choice((None, 0, "", [], {}))
+        spot: Any = value["data"] if is_object(value.get("data")) and rolled.random() < 0.5 else value
+        spot["extra"] = rolled.choice(EXTRA)
     else:
         inside[key] = changed(old, what, rolled)
     return value

@@ -150,6 +150,9 @@ Headers = dict[str, str]
 DOORS: list[tuple[str, Callable[[Headers], Headers], int]] = [
     ("no key", lambda given: {k: v for k, v in given.items() if k != "Authorization"}, 401),
     ("wrong key", lambda given: {**given, "Authorization": "Bearer let-me-out"}, 401),
+    ("another scheme", lambda given: {**given, "Authorization": "Basic let-me-in"}, 401),
+    ("no scheme", lambda given: {**given, "Authorization": "let-me-in"}, 401),
+    ("more than the key", lambda given: {**given, "Authorization": "Bearer let-me-in let-me-in"}, 401),
     ("foreign host", lambda given: {**given, "Host": "evil.example"}, 421),
     ("foreign origin", lambda given: {**given, "Origin": "https://evil.example"}, 403),
 ]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -159,3 +160,19 @@ async def test_of_several_rules_all_groups_the_highest_count_and_the_shortest_ti
         assert await room.vote(approval, "dee") == Voted("pending", ("lead",))
         assert await room.vote(approval, "eve") == Voted("approved")
         assert room.row(approval)["expires_at"].startswith("2027-03-01T13:00:00")
+
+
+@pytest.mark.promise("P2", "P3")
+async def test_a_yes_is_used_up_by_the_call_it_was_given_to_and_by_no_other(tmp_path: Path) -> None:
+    with council(tmp_path) as room:
+        call, other = room.call("x"), room.call("y", agent="another")
+        approval, parked = await room.park(call, LEAD), await room.park(other, LEAD)
+        await room.vote(approval, "bo")
+        changed = replace(call, arguments={"text": "z"})
+
+        assert not isinstance(await room.claim(changed, approval), Claim)
+        assert not isinstance(await room.claim(other, approval), Claim)
+        assert not isinstance(await room.claim(other, parked), Claim)  # nobody agreed to that one
+        assert (room.state(approval), room.state(parked)) == ("approved", "pending")
+        assert isinstance(await room.claim(call, approval), Claim)
+        assert not isinstance(await room.claim(call, approval), Claim)
