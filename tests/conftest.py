@@ -50,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for path, inside in groupby(items, key=lambda item: item.path):
         above, own = {path, *path.parents}, list(inside)
         for item in own:
+            if item.get_closest_marker("full"):  # said in its file: the whole number of a proof
+                item.add_marker(pytest.mark.whole)
             if BACKENDS in above:
                 item.add_marker(pytest.mark.full)
             elif "[" in item.nodeid and not above.isdisjoint((*TABLES, LANGUAGE)):

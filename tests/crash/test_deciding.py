@@ -170,6 +170,9 @@ async def test_a_kill_changes_no_approval_whatever_its_state(
         }
         await does(place, "olga", "resume", "all", "--reason", "go")
         await become(place, made["approved"], "consumed")
+        with anyio.fail_after(LIMIT):
+            while effects(place) < 2:  # claimed, on its way
+                await anyio.sleep(0.02)
         heard: list[CallToolResult] = []
         async with anyio.create_task_group() as group:
             for _ in range(2):
@@ -201,6 +204,9 @@ async def worker_dies(place: Place, launcher: Launcher, point: str) -> None:
         for _ in range(3):
             group.start_soon(place.try_call, "crm.upsert_lead", lead("ida"), heard)
         rows = await place.until("succeeded") if point != "claimed" else []
+        with anyio.fail_after(LIMIT):
+            while place.calls()[0]["state"] in ("executing", "unknown"):
+                await anyio.sleep(0.02)
     calls = [row["state"] for row in place.calls()]
     if point == "claimed":  # proven not to have happened: whoever asked again has people asked again
         assert calls[0] == "not_applied"
