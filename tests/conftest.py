@@ -28,10 +28,11 @@ BOTH_ERAS = (
 )  # elsewhere one revision of MCP speaks for both
 LANGUAGE = HERE / "unit" / "policies"
 SAMPLED = {  # folder -> of each file, so many that prove a promise, and every so-many-th of the others
-    HERE / "wire": (3, 4),
-    HERE / "crash": (1, 4),
-    HERE / "unit" / "servers": (9, 2),
-    HERE / "unit" / "client": (9, 2),
+    HERE / "wire": (2, 6),
+    **{HERE / "crash" / f"test_{name}.py": (1, 4) for name in ("kills", "approvals", "two_processes", "full_disk")},
+    HERE / "crash": (0, 100),
+    HERE / "unit" / "servers": (9, 3),
+    HERE / "unit" / "client": (9, 3),
 }
 LONG = 6  # cases; of a longer table of the policy language every sixth is quick
 gc.set_threshold(100_000, 50, 100)  # thousands of tests that are collected hold much and drop little

@@ -229,6 +229,7 @@ async def test_an_edit_that_needs_nobody_any_more_runs_and_one_the_rules_refuse_
         ("bo", "id=p9", "not id"),
         ("bo", "currency=USD", "not currency"),
         ("bo", "amount_minor=900", "nothing would be changed"),
+        ("bo", "amount=8 USD", "not currency"),
     ],
 )
 async def test_who_may_not_edit_or_not_that_changes_nothing(

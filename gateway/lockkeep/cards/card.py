@@ -56,9 +56,8 @@ def card(
     cast = tx.all("votes_of", approval=row["id"])
     sent: Mapping[str, Json] = json.loads(payload["sent"] or payload["arguments"])
     facts: Mapping[str, Json] = json.loads(payload["facts"] or "{}").get("shown", {})
-    may = _may(
-        row, person, people, owner, {vote["person"] for vote in cast if vote["decision"] != "withdrawn"}
-    )
+    voted = {vote["person"] for vote in cast if vote["decision"] != "withdrawn"}
+    may = () if person is None else _may(tx, row, people.get(person.id, person), people, owner, voted, now)
     return Card(
         id=row["id"],
         state=row["state"],
@@ -119,19 +118,17 @@ def _said_yes(cast: Iterable[Row], person: Person | None) -> bool:
 
 
 def _may(
-    row: Row, person: Person | None, people: Mapping[str, Person], owner: str | None, voted: set[str]
-) -> tuple[str, ...]:
+    tx: Tx, row: Row, person: Person, people: Mapping[str, Person], owner: str | None, voted: set[str], now: datetime
+) -> tuple[str, ...]:  # fmt: skip
     """Which buttons to show. The vote itself checks again."""
-    if person is None or row["state"] not in ("pending", "approved"):
+    if row["state"] not in ("pending", "approved"):
         return ()
     demands = calls.demands_of(row)
     if person.id == row["requester"]:
         asks = any(demand.confirm for demand in demands) and person.id not in voted
         confirms = asks and row["state"] == "pending"
         return ("confirm", "deny") if confirms else ("deny",)
-    if person.id in (owner, row["editor"]) or person.id not in approvals.eligible(
-        demands, people, frozenset()
-    ):
+    if approvals.barred(tx, row, person, now, people, owner):
         return ()
     return ("approve", "deny") if row["state"] == "pending" and person.id not in voted else ("deny",)
 

@@ -112,7 +112,8 @@ def edit(
         person = _person(place)
         row = approvals.find(place.store.read, approval)
         owner = place.rules.gateway.agents.get(row["agent"]) if place.rules else None
-        changes, successor = dict(map(_change, set_)), random_id("call")
+        changes = {name: value for text in set_ for name, value in _change(text).items()}
+        successor = random_id("call")
         said = place.store.write_now(
             lambda tx: edits.edit(
                 tx, row["id"], person, changes, successor=successor, shown=digest, now=utc_now(), people=place.people.persons,
@@ -186,7 +187,7 @@ def _person(place: Here) -> Person:
     return person
 
 
-def _change(text: str) -> tuple[str, Json]:
+def _change(text: str) -> dict[str, Json]:
     """`amount=50 EUR` is what stands behind it; other values are JSON, or text."""
     name, sign, value = text.partition("=")
     if not sign or not name.strip():

@@ -29,6 +29,10 @@ def edit(
     if call is None or payload is None:
         return Refusal("what was asked for is no longer kept")
     asked: Mapping[str, Json] = json.loads(payload["sent"] or payload["arguments"])
+    if "currency" in changes and changes["currency"] == asked.get("currency"):
+        changes = {
+            name: value for name, value in changes.items() if name != "currency"
+        }  # of an amount, as it was
     refusal = (
         _refused(tx, row, person, shown, now, people, owner)
         or _planned(call)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from lockkeep.policy.positions import Problems, Text, nearest
 
@@ -66,15 +66,23 @@ class Hours:
             closes = self.turn(opens, to=False) if opens else None
             if opens is None or closes is None:
                 break  # never open, or always
-            if (closes - opens) >= left:
-                return opens + left
-            left, at = left - (closes - opens), closes
-        return at + left
+            open_for = closes.astimezone(UTC) - opens.astimezone(
+                UTC
+            )  # a clock that is put forward takes an hour away
+            if open_for >= left:
+                return _later(opens, left)
+            left, at = left - open_for, closes
+        return _later(at, left)
 
     def _edges(self) -> list[int]:
         return sorted(
             {0, *(window.start for window in self.windows), *(window.end % 1440 for window in self.windows)}
         )
+
+
+def _later(start: datetime, by: timedelta) -> datetime:
+    """That much real time later, whatever clocks do in between."""
+    return (start.astimezone(UTC) + by).astimezone(start.tzinfo)
 
 
 def hours_of(texts: Iterable[Text], problems: Problems) -> Hours:

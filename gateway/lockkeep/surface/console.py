@@ -229,9 +229,12 @@ class _Pages:
             if name.startswith("set.")
         }
         shown = dict(self._card(row["id"], visit.person).edit)
-        changes = dict(
-            change(name, value) for name, value in written.items() if value.strip() != shown.get(name)
-        )
+        changes = {
+            put: value
+            for name, text in written.items()
+            if text.strip() != shown.get(name)
+            for put, value in change(name, text).items()
+        }
         said = await self.ledger.store.write(
             lambda tx: edits.edit(
                 tx, row["id"], visit.person, changes, successor=self.desk.new_id("call"), shown=str(form.get("bound", "")),
