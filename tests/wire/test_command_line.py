@@ -182,6 +182,7 @@ COMMANDS: dict[str, tuple[Words, int, type]] = {  # arguments, exit code, what t
     "audit forget": (("call_none", "--reason", "x"), 2, object),
     "notify test": ((), 2, object),  # no channel is named
     "drill": (("--evidence", "/dev/null"), 2, object),  # no evidence is written over
+    "approvals stats": ((), 0, dict),
     "backup": (("/dev/null",), 2, object),  # no folder
     "restore": (("/nowhere",), 2, object),
 }
