@@ -29,7 +29,10 @@ BOTH_ERAS = (
 LANGUAGE = HERE / "unit" / "policies"
 SAMPLED = {  # folder -> of each file, so many that prove a promise, and every so-many-th of the others
     HERE / "wire": (2, 6),
-    **{HERE / "crash" / f"test_{name}.py": (1, 4) for name in ("kills", "approvals", "two_processes", "full_disk")},
+    **{
+        HERE / "crash" / f"test_{name}.py": (1, 4)
+        for name in ("kills", "approvals", "two_processes", "full_disk")
+    },
     HERE / "crash": (0, 100),
     HERE / "unit" / "servers": (9, 3),
     HERE / "unit" / "client": (9, 3),
