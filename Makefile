@@ -21,6 +21,7 @@ $(VENV)/ready: pyproject.toml setup.py clients/pyproject.toml requirements.lock
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e . -e clients; \
 	fi
+	@$(PY) -m compileall -q -j 0 $(VENV)/lib gateway servers clients tests || true
 	@touch $@
 
 setup: $(VENV)/ready ## make the virtual environment
