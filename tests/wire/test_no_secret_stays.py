@@ -29,7 +29,7 @@ tools:
   shop.read, shop.pay: {allow: anyone}
   shop.write:
     allow: anyone
-    ask: [{name: asked, when: 'id == "ask"', from: [lead]}]
+    ask: [{name: asked, when: 'id == "ask"', from: [lead], edit: [text]}]
     deny: [{name: never, when: 'id == "no"', say: "Not {text}."}]
 """
 
@@ -110,3 +110,24 @@ async def test_a_call_that_waits_still_runs_with_what_people_agreed_to(tmp_path:
     assert home.shop.effects[0][1]["text"] == secret
     assert row is not None
     assert secret not in row["arguments"] + row["sent"]
+
+
+@pytest.mark.promise("P10")
+async def test_what_an_approver_changed_is_told_without_the_secret_in_it(tmp_path: Path) -> None:
+    secret = CANARIES["key"]
+    async with house(tmp_path, Shop(), rules=ASK) as home:
+        waiting = said(await home.call("shop.write", {"id": "ask", "text": secret}))
+        row = home.store.read.one("approval_get", id=waiting["approval_id"])
+        assert row is not None
+        environ = {
+            "LOCKKEEP_DATA": str(tmp_path / "data"),
+            "LOCKKEEP_TOKEN": await home.token("bo", None),
+            "PATH": "",
+        }
+        ran = await command(
+            environ, "approvals", "edit", row["id"], "--digest", row["bound"][:16], "--set", "text=none"
+        )
+        old = home.store.read.one("call_get", id=waiting["call_id"])
+
+        assert (ran.code, old is not None and "[key hidden]" in old["reason"]) == (0, True), ran.err
+        assert secret not in ran.out + "".join(str(each) for each in home.audit())

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockkeep.ledger import approvals, audit, calls, delegations, limits, outbox
+from lockkeep.ledger import approvals, audit, calls, delegations, limits, outbox, redaction
 from lockkeep.ledger.approvals import People, Refusal
 from lockkeep.model import Json, Person, Request, moment, stamp
 from lockkeep.store import Row, Tx
@@ -45,9 +45,10 @@ def edit(
             decision="edit", reason=refusal.reason,
         )  # fmt: skip
         return refusal
-    said = f"{person.id} changed it: " + "; ".join(
+    changed = (
         f"{name}: {json.dumps(asked.get(name))} → {json.dumps(value)}" for name, value in changes.items()
     )
+    said = redaction.text(f"{person.id} changed it: {'; '.join(changed)}")
     _supersede(tx, row, said, now)
     arguments = calls.dump({**asked, **changes})
     tx.run(
